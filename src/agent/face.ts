@@ -1,0 +1,42 @@
+/**
+ * What the socket, the commands and other programs may ask of a running agent. The daemon is one implementation
+ * (with a file and an origin for each value), the library's MemAgent the other's core.
+ */
+import type { TimedEvent } from "./events.ts";
+import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "./status.ts";
+
+/** Who changed a setting; shown as its origin. */
+export type ChangeOrigin = "socket" | "file" | "flag" | "library";
+
+/** One setting in force. `rule` is null for a base setting. */
+export interface SettingInForce {
+  readonly key: string;
+  readonly rule: string | null;
+  readonly value: unknown;
+  readonly origin: "default" | "file" | "flag" | "socket";
+}
+
+export interface ChangeAnswer {
+  /** Keys that really changed, each with what it was and is. */
+  readonly changes: readonly { readonly key: string; readonly from: unknown; readonly to: unknown }[];
+  /** File the change was also written into, null without `save`. */
+  readonly saved: string | null;
+}
+
+export interface DaemonFace {
+  readonly version: string;
+  status(): AgentStatus;
+  memcgStatus(): MemcgStatus;
+  compactStatus(): CompactStatus;
+  /** Validates and applies a change whole. Fault `invalid` with every problem, and then nothing is applied. */
+  memcgSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer>;
+  compactSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer>;
+  logLevelSet(level: unknown, options: { save: boolean }): Promise<ChangeAnswer>;
+  /** Effective settings, each with its origin; rules too. */
+  configShow(): readonly SettingInForce[];
+  /** Reads the file again. Fault `invalid` with every problem of the file. */
+  reload(): Promise<ChangeAnswer>;
+  /** Runs a period now and resolves with what it did. Fault `busy` while one is under way. */
+  run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport>;
+  onEvent(listener: (event: TimedEvent) => void): () => void;
+}

@@ -1,0 +1,197 @@
+/**
+ * What the agent says about itself: the types behind `status`, `memcgstatus`, `compactstatus`, `run` and the library.
+ * Field names are those of the JSON on the socket; they are stable within a major version. Bytes, seconds, percents:
+ * the unit is the last word of each name. What cannot be known is null, never zero.
+ */
+import type { CompactSettings, MemcgSettings } from "../config/schema.ts";
+import type { EndReason } from "../core/reason.ts";
+
+export interface GenerationStatus {
+  readonly seq: number;
+  readonly age_secs: number;
+  readonly anon_bytes: number;
+  readonly file_bytes: number;
+}
+
+export interface EvictedStatus {
+  readonly anon_bytes: number;
+  readonly file_bytes: number;
+}
+
+export interface TargetStatus {
+  readonly path: string;
+  readonly node: number;
+  /** lru_gen's own id, opaque; null with the memory_reclaim backend. */
+  readonly id: string | null;
+  /** Oldest first; null where the backend cannot tell ages. */
+  readonly generations: readonly GenerationStatus[] | null;
+  /** All pages of this target that the multi-gen LRU holds. */
+  readonly size_bytes: number;
+  /** What is in the oldest of four generations now (with memory_reclaim: inactive pages). */
+  readonly cold_bytes: EvictedStatus;
+  readonly settings: MemcgSettings;
+  /** Path of the rule that the settings come from, null for the base settings. */
+  readonly rule: string | null;
+  /** Cgroup whose pressure file is read: the target's own, a parent's, or "system"; null where there is none. */
+  readonly pressure_source: string | null;
+  /** Stall over the last waiting period, the larger of memory and io. */
+  readonly pressure_percent: number | null;
+  readonly runs: number;
+  readonly skips: number;
+  readonly agings: number;
+  readonly evictions: number;
+  readonly evicted_bytes: EvictedStatus;
+  readonly last_evicted_bytes: EvictedStatus;
+  readonly refaulted_bytes: number | null;
+  /** Evictions still to sit out because too much came back. */
+  readonly sit_out: number;
+  readonly last_end: EndReason | null;
+  readonly ends: Readonly<Record<EndReason, number>>;
+  readonly last_error: string | null;
+  /** Seconds until the next run is due, 0 when overdue, null when disabled. */
+  readonly next_run_secs: number | null;
+}
+
+/** What one memcg run did; also the answer of `run memcg`. */
+export interface MemcgRunReport {
+  readonly kind: "memcg";
+  readonly run: number;
+  readonly dry_run: boolean;
+  readonly started: string;
+  readonly wall_secs: number;
+  readonly cpu_secs: number;
+  readonly targets: number;
+  readonly aged: number;
+  readonly skipped: number;
+  readonly evicted_bytes: EvictedStatus;
+  /** With dry_run: what would have been evicted. */
+  readonly would_evict_bytes: EvictedStatus | null;
+  readonly batches: number;
+  readonly ends: Readonly<Record<EndReason, number>>;
+  /** The targets that evicted or would have, largest first, at most 100. */
+  readonly top: readonly {
+    readonly path: string;
+    readonly node: number;
+    readonly evicted_bytes: EvictedStatus;
+    readonly would_evict_bytes: EvictedStatus | null;
+    readonly end: EndReason;
+  }[];
+  /** Cold memory by age: bytes untouched for at least so many seconds (dry run). */
+  readonly cold_by_age: readonly { readonly age_secs: number; readonly bytes: number }[];
+}
+
+export type BackendName = "lru_gen" | "memory_reclaim";
+
+export interface MemcgStatus {
+  readonly disabled: boolean;
+  readonly dry_run: boolean;
+  readonly backend: BackendName | null;
+  /** Why this backend was taken, in one line. */
+  readonly backend_why: string;
+  readonly running: boolean;
+  readonly runs: number;
+  readonly targets_count: number;
+  readonly evicted_bytes: EvictedStatus;
+  readonly refaulted_bytes: number | null;
+  readonly ends: Readonly<Record<EndReason, number>>;
+  readonly last_run: MemcgRunReport | null;
+  readonly next_run_secs: number | null;
+  /** Where refaults come from: "refaults", "io_stall" stand-in, or null when switched off. */
+  readonly refault_source: "refaults" | "io_stall" | null;
+  readonly targets: readonly TargetStatus[];
+}
+
+export type CompactDecision =
+  | "forced"
+  | "fragmented"
+  | "free_fell"
+  | "asked"
+  | "below_threshold"
+  | "pressure"
+  | "disabled";
+
+export type CompactEnd = "done" | "pressure" | "timeout" | "stopped" | "failed";
+
+export interface FreeStatus {
+  readonly free_bytes: number;
+  /** Free in blocks of at least `order`. */
+  readonly order_bytes: number;
+  /** Free in blocks of at least the kernel's page reporting order; null where nothing reports. */
+  readonly reportable_bytes: number | null;
+}
+
+export interface CompactRunReport {
+  readonly kind: "compact";
+  readonly run: number;
+  readonly started: string;
+  readonly decision: CompactDecision;
+  readonly why: string;
+  readonly compacted: boolean;
+  readonly end: CompactEnd | null;
+  readonly wall_secs: number;
+  readonly before: FreeStatus | null;
+  readonly after: FreeStatus | null;
+  readonly pressure_percent: number | null;
+}
+
+export interface CompactStatus {
+  readonly disabled: boolean;
+  readonly running: boolean;
+  readonly settings: CompactSettings;
+  readonly runs: number;
+  readonly compactions: number;
+  readonly runs_since_compaction: number;
+  readonly decisions: Readonly<Record<CompactDecision, number>>;
+  readonly ends: Readonly<Record<CompactEnd, number>>;
+  readonly last_run: CompactRunReport | null;
+  readonly last_compaction: CompactRunReport | null;
+  readonly free: FreeStatus | null;
+  readonly reporting_order: number | null;
+  readonly next_run_secs: number | null;
+}
+
+export type RunReport = MemcgRunReport | CompactRunReport;
+
+/** Something that is wrong now. Raised once, cleared when its cause is gone. */
+export interface Warning {
+  /** Stable name, such as `config_file` or `lru_gen_off`. */
+  readonly key: string;
+  readonly since: string;
+  readonly message: string;
+  /** What a person does about it; null where the agent heals it alone. */
+  readonly remedy: string | null;
+}
+
+export interface OwnCost {
+  readonly cpu_user_secs: number;
+  readonly cpu_system_secs: number;
+  readonly private_bytes: number | null;
+  readonly resident_bytes: number | null;
+  readonly threads: number | null;
+  readonly uptime_secs: number;
+}
+
+export interface AgentStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly started: string;
+  readonly health: "ok" | "warning";
+  readonly warnings: readonly Warning[];
+  readonly memcg: Omit<MemcgStatus, "targets">;
+  readonly compact: CompactStatus;
+  readonly config: {
+    readonly file: string | null;
+    readonly loaded: string | null;
+    readonly problems: readonly string[];
+    readonly addr: string | null;
+  };
+  readonly log_level: string;
+  readonly own: OwnCost;
+  readonly kernel: {
+    readonly release: string;
+    readonly cgroup_version: 1 | 2 | null;
+    readonly pressure: boolean;
+    readonly page_bytes: number;
+    readonly lru_gen_mask: string | null;
+  };
+}

@@ -1,0 +1,40 @@
+/** Why a target, or a compaction, ended. One word each, counted and shown everywhere under the same name. */
+
+/** How one target's part of a memcg run ended (SPEC 4.5). */
+export const endReasons = [
+  "nothing_cold",
+  "no_progress",
+  "pressure",
+  "swap_full",
+  "protected",
+  "refaults",
+  "not_ready",
+  "vanished",
+  "disabled",
+  "stopped",
+  "error",
+] as const;
+
+export type EndReason = (typeof endReasons)[number];
+
+/** What each reason means, for help, status and metrics. */
+export const endReasonTexts: Readonly<Record<EndReason, string>> = {
+  nothing_cold: "no cold pages are left",
+  no_progress: "the kernel freed nothing although cold pages are there",
+  pressure: "the cgroup stalled more than its limit allows",
+  swap_full: "only anonymous pages are cold and swap has no room",
+  protected: "what is left is under memory.min or memory.low",
+  refaults: "too much of what was evicted came back; sitting out",
+  not_ready: "not aged often enough yet, or fewer than four generations",
+  vanished: "the cgroup was removed",
+  disabled: "disabled by the settings",
+  stopped: "the agent was asked to stop or its settings changed",
+  error: "the kernel refused; see the log",
+};
+
+/** A count for each reason, all zero. */
+export function noEnds(): Record<EndReason, number> {
+  const counts = {} as Record<EndReason, number>;
+  for (const reason of endReasons) counts[reason] = 0;
+  return counts;
+}
