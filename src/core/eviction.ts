@@ -1,0 +1,148 @@
+/**
+ * What is evicted, and in which steps. Pages are the kernel's base pages. See
+ * Documentation/admin-guide/mm/multigen_lru.rst.
+ */
+import type { EndReason } from "./reason.ts";
+
+/** One generation of one target, as lru_gen shows it. */
+export interface Generation {
+  readonly seq: number;
+  readonly ageMs: number;
+  readonly anonPages: number;
+  readonly filePages: number;
+}
+
+/** The kernel keeps at most so many generations; with all of them, the oldest was not touched for three agings. */
+export const generationsMax = 4;
+
+/** Anonymous pages are left alone unless more than this is free in swap. */
+export const swapFreePagesMin = 256;
+
+export interface EvictionInput {
+  /** Oldest first. */
+  readonly generations: readonly Generation[];
+  readonly agingCount: number;
+  readonly agingCountMin: number;
+  readonly swap: boolean;
+  readonly swapFreePages: number;
+  readonly swappinessMax: number;
+  /** Pages above memory.min and memory.low of the cgroup and its parents; null where nothing is protected. */
+  readonly unprotectedPages: number | null;
+}
+
+export type EvictionPlan =
+  | {
+      readonly do: "evict";
+      readonly seq: number;
+      readonly swappiness: number;
+      readonly filePages: number;
+      readonly anonPages: number;
+      /** How much of both to evict at most. */
+      readonly pages: number;
+      /** The reason that the target ends with once `pages` are gone. */
+      readonly then: EndReason;
+    }
+  | { readonly do: "end"; readonly why: EndReason };
+
+/** What to evict of a target now, or why nothing. */
+export function planEviction(input: EvictionInput): EvictionPlan {
+  const oldest = input.generations[0];
+  if (oldest === undefined || input.generations.length < generationsMax || input.agingCount < input.agingCountMin) {
+    return { do: "end", why: "not_ready" };
+  }
+  const swapRoom = Math.max(0, input.swapFreePages - swapFreePagesMin);
+  const swapping = input.swap && input.swappinessMax > 0;
+  const anonPages = swapping ? Math.min(oldest.anonPages, swapRoom) : 0;
+  const swapShort = swapping && anonPages < oldest.anonPages;
+  const cold = oldest.filePages + anonPages;
+  if (cold === 0) return { do: "end", why: swapShort ? "swap_full" : "nothing_cold" };
+  if (input.unprotectedPages !== null && input.unprotectedPages <= 0) return { do: "end", why: "protected" };
+  const unprotected = input.unprotectedPages ?? cold;
+  return {
+    do: "evict",
+    seq: oldest.seq,
+    swappiness: chooseSwappiness(anonPages, oldest.filePages, input.swappinessMax),
+    filePages: oldest.filePages,
+    anonPages,
+    pages: Math.min(cold, unprotected),
+    then: unprotected < cold ? "protected" : swapShort ? "swap_full" : "nothing_cold",
+  };
+}
+
+/** 0 without anonymous pages; 200 where only those are cold; else their share of 200, at most `swappinessMax`. */
+export function chooseSwappiness(anonPages: number, filePages: number, swappinessMax: number): number {
+  if (anonPages === 0) return 0;
+  if (filePages === 0) return 200;
+  return Math.min(swappinessMax, Math.round((200 * anonPages) / (anonPages + filePages)));
+}
+
+/** How long one batch should hold the writing thread, and with it everything that waits for the next look around. */
+export const batchMs = 20;
+const batchPagesMin = 64;
+const batchPagesMax = 1 << 18;
+
+/** The first batch of a process, before its speed is known: small enough for a slow machine. */
+export const batchPagesAtStart = 1024;
+
+/**
+ * Size of the next batch: what fits into 20 ms at the speed of the last one, at most twice and at least a quarter of it.
+ * `fullyUsed` says whether the last batch had as many pages to evict as it was allowed: a batch that ran out of
+ * pages says nothing about speed.
+ */
+export function nextBatchPages(pages: number, tookMs: number, fullyUsed: boolean): number {
+  if (!fullyUsed && tookMs <= batchMs) return pages;
+  const factor = tookMs <= 0 ? 2 : Math.min(2, Math.max(0.25, batchMs / tookMs));
+  return Math.min(batchPagesMax, Math.max(batchPagesMin, Math.round(pages * factor)));
+}
+
+/** What a look at a target under eviction showed. */
+export interface Progress {
+  /** Cold pages that may still be evicted: file, and anonymous where those are evicted. */
+  readonly coldPagesBefore: number;
+  readonly coldPages: number;
+  readonly oldestSeq: number;
+  readonly seq: number;
+  /** Looks in a row at which nothing had gone. */
+  readonly idleLooks: number;
+  /** What is left of the amount to evict. */
+  readonly leftPages: number;
+}
+
+export type ProgressDecision =
+  | { readonly do: "go_on"; readonly idleLooks: number }
+  | { readonly do: "end"; readonly why: "nothing_cold" | "no_progress" | "amount_done" };
+
+/** Looks without any progress after which a target is given up until its next run. */
+export const idleLooksMax = 2;
+
+/** Whether eviction of a target goes on after a look at its generations. */
+export function judgeProgress(progress: Progress): ProgressDecision {
+  if (progress.oldestSeq > progress.seq || progress.coldPages === 0) return { do: "end", why: "nothing_cold" };
+  if (progress.leftPages <= 0) return { do: "end", why: "amount_done" };
+  if (progress.coldPages < progress.coldPagesBefore) return { do: "go_on", idleLooks: 0 };
+  if (progress.idleLooks + 1 >= idleLooksMax) return { do: "end", why: "no_progress" };
+  return { do: "go_on", idleLooks: progress.idleLooks + 1 };
+}
+
+/**
+ * Pages that an eviction took away, between two looks. Three measures bound each other: what the cgroup's usage fell by
+ * around each write (short, but blind to types), what left the cold generations (evicted or moved to a younger one), and
+ * what left all generations (evicted, less what was newly read meanwhile).
+ */
+export function evictedPages(input: {
+  readonly usageFellPages: number | null;
+  readonly coldFellPages: number;
+  readonly allFellPages: number;
+}): number {
+  const most = Math.max(0, input.coldFellPages);
+  const least = Math.min(most, Math.max(0, input.allFellPages));
+  return input.usageFellPages === null ? least : Math.min(most, Math.max(least, input.usageFellPages));
+}
+
+/** Reading lru_gen costs with each cgroup of the machine: it may take this share of the time spent evicting. */
+const lookShareMax = 0.05;
+
+/** True when the next look at lru_gen keeps the looks' share of the time small. */
+export function mayLook(evictedMs: number, lookMs: number): boolean {
+  return evictedMs * lookShareMax >= lookMs;
+}
