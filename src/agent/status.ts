@@ -4,6 +4,7 @@
  * the unit is the last word of each name. What cannot be known is null, never zero.
  */
 import type { CompactSettings, MemcgSettings } from "../config/schema.ts";
+import type { CompactDecision, CompactEnd } from "../core/compaction.ts";
 import type { EndReason } from "../core/reason.ts";
 
 export interface GenerationStatus {
@@ -101,17 +102,6 @@ export interface MemcgStatus {
   readonly targets: readonly TargetStatus[];
 }
 
-export type CompactDecision =
-  | "forced"
-  | "fragmented"
-  | "free_fell"
-  | "asked"
-  | "below_threshold"
-  | "pressure"
-  | "disabled";
-
-export type CompactEnd = "done" | "pressure" | "timeout" | "stopped" | "failed";
-
 export interface FreeStatus {
   readonly free_bytes: number;
   /** Free in blocks of at least `order`. */
@@ -127,10 +117,14 @@ export interface CompactRunReport {
   readonly decision: CompactDecision;
   readonly why: string;
   readonly compacted: boolean;
+  /** How the compaction ended, null when there was none. */
   readonly end: CompactEnd | null;
+  /** What made it fail, null unless `end` is "failed". */
+  readonly error: string | null;
   readonly wall_secs: number;
   readonly before: FreeStatus | null;
   readonly after: FreeStatus | null;
+  /** The system's stall over the waiting period before the run. */
   readonly pressure_percent: number | null;
 }
 
@@ -146,6 +140,10 @@ export interface CompactStatus {
   readonly last_run: CompactRunReport | null;
   readonly last_compaction: CompactRunReport | null;
   readonly free: FreeStatus | null;
+  /** Why the next run would compact, as memory is now; null where it would not. */
+  readonly wanted: string | null;
+  /** Process of a compaction under way, or of one that has not ended although it was killed. */
+  readonly child_pid: number | null;
   readonly reporting_order: number | null;
   readonly next_run_secs: number | null;
 }
