@@ -46,7 +46,13 @@ const cgroups = ["", "work", "work/inner", "guarded", "with blank", "idle"];
 
 async function capture(name: string, options: GuestOptions): Promise<void> {
   console.error(`capture: ${name}`);
-  await using guest = await Guest.boot({ ...options, memoryMiB: 512, swapMiB: 64, diskMiB: 64, files: await workloadFiles() });
+  await using guest = await Guest.boot({
+    ...options,
+    memoryMiB: 512,
+    swapMiB: 64,
+    diskMiB: 64,
+    files: await workloadFiles(),
+  });
   const memory = options.cgroup === "v1" ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
   const roots = options.cgroup === "v1" ? [memory, "/sys/fs/cgroup/unified"] : [memory];
 
@@ -85,10 +91,13 @@ async function capture(name: string, options: GuestOptions): Promise<void> {
   }
   // memory.stat is flushed every 2 s.
   const root = `${memory}/guarded/memory.stat`;
-  const flushed = async (): Promise<boolean> => /^(total_)?inactive_anon [1-9]|^(total_)?active_anon [1-9]/m.test(await guest.read(root));
+  const flushed = async (): Promise<boolean> =>
+    /^(total_)?inactive_anon [1-9]|^(total_)?active_anon [1-9]/m.test(await guest.read(root));
   await guest.until(flushed, { deadlineMs: 30_000, what: "the held memory in memory.stat" });
 
-  const texts = roots.flatMap((part) => cgroups.flatMap((cgroup) => cgroupTexts.map((text) => join(part, cgroup, text).slice(1))));
+  const texts = roots.flatMap((part) =>
+    cgroups.flatMap((cgroup) => cgroupTexts.map((text) => join(part, cgroup, text).slice(1))),
+  );
   await save(guest, name, [...systemTexts, ...texts]);
   await Promise.all([held.kill("KILL"), touching.kill("KILL")]);
 }
@@ -123,6 +132,7 @@ function expandBraces(pattern: string): readonly string[] {
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(variants);
 for (const name of wanted) {
   const options = variants[name];
-  if (options === undefined) throw new Error(`cannot capture ${name}: unknown; use some of ${Object.keys(variants).join(" ")}`);
+  if (options === undefined)
+    throw new Error(`cannot capture ${name}: unknown; use some of ${Object.keys(variants).join(" ")}`);
   await capture(name, options);
 }

@@ -9,7 +9,7 @@
 
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 import { sleep, systemClock } from "../../../src/base/clock.ts";
 import { messageOf } from "../../../src/base/fault.ts";
@@ -213,7 +213,10 @@ export class Guest {
 
   /** Saves console and dmesg of a failure under dist/guest-failures and returns the folder. */
   async keepEvidence(reason: string): Promise<string> {
-    const folder = join(failureFolder, `${new Date().toISOString().replaceAll(":", "-")}-${this.kernel}-${process.pid}`);
+    const folder = join(
+      failureFolder,
+      `${new Date().toISOString().replaceAll(":", "-")}-${this.kernel}-${process.pid}`,
+    );
     mkdirSync(folder, { recursive: true });
     appendFileSync(join(folder, "reason.txt"), `${reason}\n`);
     writeFileSync(join(folder, "console.txt"), this.#console);

@@ -38,7 +38,11 @@ export function initramfsFor(kernel: Kernel): string {
     { name: "bin/busybox", mode: 0o100755, content: busybox },
     { name: "init", mode: 0o100755, content: script },
     { name: "modules/order", mode: 0o100644, content: Buffer.from(order) },
-    ...modules.map((path) => ({ name: `modules/${moduleName(path)}.ko`, mode: 0o100644, content: moduleContent(path) })),
+    ...modules.map((path) => ({
+      name: `modules/${moduleName(path)}.ko`,
+      mode: 0o100644,
+      content: moduleContent(path),
+    })),
   ]);
   mkdirSync(folder, { recursive: true });
   const draft = `${path}.${process.pid}`;
@@ -51,7 +55,9 @@ const empty = Buffer.alloc(0);
 
 /** Paths of the wanted modules and of all that they depend on, each after its dependencies. */
 function modulesInOrder(folder: string): readonly string[] {
-  const paths = new Map(globSync("kernel/**/*.ko*", { cwd: folder }).map((path) => [moduleName(path), join(folder, path)]));
+  const paths = new Map(
+    globSync("kernel/**/*.ko*", { cwd: folder }).map((path) => [moduleName(path), join(folder, path)]),
+  );
   const ordered = new Map<string, string>();
   // Depth is bounded by the kernel: module dependencies have no cycles.
   const visit = (name: string): void => {

@@ -6,7 +6,16 @@
  * checks signatures and hashes as it always does.
  */
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -117,7 +126,10 @@ async function fetchKernel(name: KernelName, scratch: string): Promise<void> {
   const { out: shown } = await checked(["apt-cache", ...apt, "show", "linux-image-cloud-amd64"], scratch);
   const release = releaseOfMetapackage(shown);
   if (release === null) {
-    throw new Fault("malformed", `cannot find kernel ${name} in ${suite}: its metapackage names no image; see ${shown}`);
+    throw new Fault(
+      "malformed",
+      `cannot find kernel ${name} in ${suite}: its metapackage names no image; see ${shown}`,
+    );
   }
   if (!release.startsWith(`${name}.`)) {
     console.error(`guest: ${suite} carries ${release} now; it stands in for ${name}`);
@@ -178,21 +190,40 @@ export interface Mirror {
  */
 export function configuredMirror(folder: string): Mirror {
   const parts = join(folder, "sources.list.d");
-  const files = [join(folder, "sources.list"), ...(existsSync(parts) ? readdirSync(parts).toSorted() : []).map((file) => join(parts, file))];
+  const files = [
+    join(folder, "sources.list"),
+    ...(existsSync(parts) ? readdirSync(parts).toSorted() : []).map((file) => join(parts, file)),
+  ];
   for (const file of files.filter((path) => existsSync(path))) {
     const text = readFileSync(file, "utf8");
-    const found = file.endsWith(".sources") ? mirrorInStanzas(text) : file.endsWith(".list") ? mirrorInLines(text) : null;
+    const found = file.endsWith(".sources")
+      ? mirrorInStanzas(text)
+      : file.endsWith(".list")
+        ? mirrorInLines(text)
+        : null;
     if (found !== null) return found;
   }
-  throw new Fault("missing", `cannot find a Debian mirror: no source in ${folder} has ${[...mainSuites].join(", ")}; add one`);
+  throw new Fault(
+    "missing",
+    `cannot find a Debian mirror: no source in ${folder} has ${[...mainSuites].join(", ")}; add one`,
+  );
 }
 
 /** A mirror that carries one of these carries backports and sid beside it; a security archive does not. */
-const mainSuites: ReadonlySet<string> = new Set(["bookworm", "trixie", "forky", "stable", "testing", "unstable", "sid"]);
+const mainSuites: ReadonlySet<string> = new Set([
+  "bookworm",
+  "trixie",
+  "forky",
+  "stable",
+  "testing",
+  "unstable",
+  "sid",
+]);
 
 function mirrorInStanzas(text: string): Mirror | null {
   for (const stanza of text.replaceAll(/^#.*\n/gm, "").split(/\n\s*\n/)) {
-    const field = (name: string): string | null => new RegExp(`^${name}:[ \\t]*(.+)$`, "im").exec(stanza)?.[1]?.trim() ?? null;
+    const field = (name: string): string | null =>
+      new RegExp(`^${name}:[ \\t]*(.+)$`, "im").exec(stanza)?.[1]?.trim() ?? null;
     const uri = field("URIs")?.split(/\s+/)[0];
     const suites = field("Suites")?.split(/\s+/) ?? [];
     if (uri === undefined || field("Enabled") === "no" || !suites.some((suite) => mainSuites.has(suite))) continue;
@@ -213,7 +244,9 @@ function mirrorInLines(text: string): Mirror | null {
 }
 
 if (import.meta.main) {
-  for (const name of process.argv.length > 2 ? process.argv.slice(2).filter(isKernelName) : chosenKernels(process.env)) {
+  for (const name of process.argv.length > 2
+    ? process.argv.slice(2).filter(isKernelName)
+    : chosenKernels(process.env)) {
     console.log(await findKernel(name));
   }
 }

@@ -16,47 +16,42 @@ export function qemuCommand(options: GuestOptions, parts: GuestParts): readonly 
   const cpus = options.cpus ?? 2;
   return [
     // A test that is killed cannot dispose of its guest; the kernel does it then.
-    ...["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"],
-    ...["-accel", "tcg,thread=multi"],
+    ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"],
+    ["-accel", "tcg,thread=multi"],
     // QEMU 7.2 emulates cmpxchg16b wrongly with several threads: kernels that use it panic at random.
-    ...["-cpu", "max,-cx16"],
-    ...["-m", `${memoryMiB}`, "-smp", `${cpus}`],
-    ...numaOptions(options.nodes ?? 1, memoryMiB, cpus),
-    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
-    ...["-kernel", parts.image, "-initrd", parts.initramfs, "-append", commandLine(options, parts)],
-    ...diskOptions(parts.rootDisk, "root"),
-    ...(parts.dataDisk === null ? [] : diskOptions(parts.dataDisk, "data")),
-    ...["-chardev", `socket,id=port,path=${parts.socketPath}`],
-    ...["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name=guest.port"],
-    ...(options.balloon === false ? [] : ["-device", "virtio-balloon-pci,free-page-reporting=on"]),
-  ];
+    ["-cpu", "max,-cx16"],
+    ["-m", `${memoryMiB}`, "-smp", `${cpus}`],
+    numaOptions(options.nodes ?? 1, memoryMiB, cpus),
+    ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
+    ["-kernel", parts.image, "-initrd", parts.initramfs, "-append", commandLine(options, parts)],
+    diskOptions(parts.rootDisk, "root"),
+    parts.dataDisk === null ? [] : diskOptions(parts.dataDisk, "data"),
+    ["-chardev", `socket,id=port,path=${parts.socketPath}`],
+    ["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port,name=guest.port"],
+    options.balloon === false ? [] : ["-device", "virtio-balloon-pci,free-page-reporting=on"],
+  ].flat();
 }
 
 /** Words with `=` that the kernel does not know become the environment of the guest's first program. */
 function commandLine(options: GuestOptions, parts: GuestParts): string {
-  return [
-    "console=ttyS0 loglevel=4 panic=-1 psi=1",
-    `CGROUP_MODE=${options.cgroup ?? "v2"}`,
-    `ZRAM_MIB=${options.swapMiB ?? 0}`,
-    ...(parts.dataDisk === null ? [] : ["DATA_DISK=vdb"]),
-    options.append ?? "",
-  ].join(" ");
+  const words = ["console=ttyS0 loglevel=4 panic=-1 psi=1"];
+  words.push(`CGROUP_MODE=${options.cgroup ?? "v2"}`, `ZRAM_MIB=${options.swapMiB ?? 0}`);
+  if (parts.dataDisk !== null) words.push("DATA_DISK=vdb");
+  if (options.append !== undefined) words.push(options.append);
+  return words.join(" ");
 }
 
 function diskOptions(path: string, id: string): readonly string[] {
-  return [
-    ...["-drive", `file=${path},if=none,id=${id},format=raw,cache=unsafe`],
-    ...["-device", `virtio-blk-pci,drive=${id}`],
-  ];
+  const drive = `file=${path},if=none,id=${id},format=raw,cache=unsafe`;
+  return ["-drive", drive, "-device", `virtio-blk-pci,drive=${id}`];
 }
 
 function numaOptions(nodes: number, memoryMiB: number, cpus: number): readonly string[] {
   if (nodes === 1) return [];
   return Array.from({ length: nodes }, (_, node) => {
+    const memory = `memory-backend-ram,size=${Math.floor(memoryMiB / nodes)}M,id=m${node}`;
     const cpusHere = Array.from({ length: cpus }, (_, cpu) => cpu).filter((cpu) => cpu % nodes === node);
-    return [
-      ...["-object", `memory-backend-ram,size=${Math.floor(memoryMiB / nodes)}M,id=m${node}`],
-      ...["-numa", [`node,nodeid=${node},memdev=m${node}`, ...cpusHere.map((cpu) => `cpus=${cpu}`)].join(",")],
-    ];
+    const words = ["node", `nodeid=${node}`, `memdev=m${node}`, ...cpusHere.map((cpu) => `cpus=${cpu}`)];
+    return ["-object", memory, "-numa", words.join(",")];
   }).flat();
 }
