@@ -1,9 +1,11 @@
 /** Looks at what the agent needs of the kernel and the machine. Cheap where all is well: it runs at each start. */
+import { readCgroupTree } from "../kernel/cgroup.ts";
 import { fileState, type FileState } from "../kernel/file-state.ts";
+import { readMountinfo } from "../kernel/mountinfo.ts";
 import { hasKernelSymbol, readKernelConfig } from "../kernel/kernel-config.ts";
 import { readLockdown } from "../kernel/lockdown.ts";
 import { lruGenPath, readEnabled } from "../kernel/lru-gen.ts";
-import { readPressure, systemPressureFile } from "../kernel/pressure.ts";
+import { readPressure, systemPressurePath } from "../kernel/pressure.ts";
 import { readTextIfThere } from "../kernel/pseudo-file.ts";
 
 /** Why there is no pressure information: see the kernel's Documentation/accounting/psi.rst. */
@@ -32,6 +34,8 @@ export interface PrerequisiteFacts {
   /** /proc/pagetypeinfo, which counts the free blocks. */
   readonly freeBlocks: FileState;
 }
+
+const debugfsPath = "/sys/kernel/debug";
 
 /** The capabilities that the agent uses, by their bit in CapEff; see capabilities(7). */
 const capabilityBits = { dacOverride: 1n, sysAdmin: 21n, sysResource: 24n } as const;
@@ -63,34 +67,25 @@ function textOrEmpty(root: string, path: string): string {
   }
 }
 
-interface Mount {
-  readonly path: string;
-  readonly type: string;
-  readonly options: readonly string[];
+function readCgroup(root: string): PrerequisiteFacts["cgroup"] {
+  try {
+    const { version, memoryMount } = readCgroupTree(root);
+    return { version, path: memoryMount };
+  } catch {
+    return null;
+  }
 }
 
-/** The mounts of /proc/self/mounts (fstab(5)), in their order. */
-function readMounts(root: string): readonly Mount[] {
-  return textOrEmpty(root, "/proc/self/mounts")
-    .split("\n")
-    .flatMap((line) => {
-      const [, path, type, options] = line.split(" ");
-      return path === undefined || type === undefined ? [] : [{ path, type, options: options?.split(",") ?? [] }];
-    });
+function hasDebugfsMount(root: string): boolean {
+  try {
+    return readMountinfo(root).some((mount) => mount.fileSystem === "debugfs" && mount.mountPoint === debugfsPath);
+  } catch {
+    return false;
+  }
 }
 
-function findMemoryHierarchy(root: string, mounts: readonly Mount[]): PrerequisiteFacts["cgroup"] {
-  const old = mounts.find(({ type, options }) => type === "cgroup" && options.includes("memory"));
-  if (old !== undefined) return { version: 1, path: old.path };
-  const unified = mounts.find(
-    ({ type, path }) =>
-      type === "cgroup2" && / memory( |$)/m.test(` ${textOrEmpty(root, `${path}/cgroup.controllers`)}`),
-  );
-  return unified === undefined ? null : { version: 2, path: unified.path };
-}
-
-function readDebugfs(root: string, mounts: readonly Mount[]): PrerequisiteFacts["debugfs"] {
-  if (mounts.some(({ type, path }) => type === "debugfs" && path === "/sys/kernel/debug")) return "mounted";
+function readDebugfs(root: string): PrerequisiteFacts["debugfs"] {
+  if (hasDebugfsMount(root)) return "mounted";
   return /^nodev\tdebugfs$/m.test(textOrEmpty(root, "/proc/filesystems")) ? "not_mounted" : "not_built";
 }
 
@@ -104,7 +99,7 @@ function readLruGenMask(root: string): number | null {
 
 function readPressureFact(root: string): PrerequisiteFacts["pressure"] {
   try {
-    readPressure(systemPressureFile(root, "memory"));
+    readPressure(systemPressurePath(root, "memory"));
     return { state: "ok" };
   } catch {
     return { state: "absent", why: findPressureAbsence(root) };
@@ -129,14 +124,13 @@ function findPressureAbsence(root: string): PressureAbsence {
 
 /** Looks at the machine under `root`. Throws nothing: what cannot be seen is a fact too. */
 export function readPrerequisiteFacts(root: string): PrerequisiteFacts {
-  const mounts = readMounts(root);
-  const cgroup = findMemoryHierarchy(root, mounts);
+  const cgroup = readCgroup(root);
   return {
     ...readIdentity(root),
     cgroup,
     pressure: readPressureFact(root),
     lruGenMask: readLruGenMask(root),
-    debugfs: readDebugfs(root, mounts),
+    debugfs: readDebugfs(root),
     lruGenFile: fileState(root, lruGenPath, "both"),
     lockdown: readLockdown(root),
     memoryReclaim: cgroup?.version === 2 ? fileState(root, `${cgroup.path}/memory.reclaim`, "write") : "missing",

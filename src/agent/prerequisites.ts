@@ -5,6 +5,7 @@
  * `prerequisite-facts.ts` looks; this file judges. A feature that is disabled needs nothing.
  */
 import { Fault, messageOf } from "../base/fault.ts";
+import type { Logger } from "../base/log.ts";
 import type { MemcgSettings, Settings } from "../config/schema.ts";
 import { readPrerequisiteFacts, type PressureAbsence, type PrerequisiteFacts } from "./prerequisite-facts.ts";
 import { under } from "../kernel/pseudo-file.ts";
@@ -336,10 +337,8 @@ export function problemOf(check: Check): string {
   return `${check.title}: ${check.observed}${check.remedy === null ? "" : `; ${check.remedy}`}`;
 }
 
-export interface PrerequisiteLog {
-  info(message: string): void;
-  warn(message: string): void;
-}
+/** What was mended is said here. */
+export type PrerequisiteLog = Pick<Logger, "info" | "warn">;
 
 /**
  * Mounts debugfs where it is not mounted and switches lru_gen on (7) where it is off, and says so in the log, then looks

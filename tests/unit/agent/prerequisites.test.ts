@@ -13,6 +13,7 @@ import {
   type PrerequisiteSettings,
 } from "../../../src/agent/prerequisites.ts";
 import { Fault } from "../../../src/base/fault.ts";
+import { recordingLog } from "../../../src/base/log.ts";
 import { defaultSettings, type MemcgSettings } from "../../../src/config/schema.ts";
 
 const good: PrerequisiteFacts = {
@@ -213,8 +214,8 @@ function withTree(files: Readonly<Record<string, string | Uint8Array>>, use: (ro
 const pressureText = "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
 const machine: Readonly<Record<string, string>> = {
   "/proc/self/status": "Name:\tx\nUid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n",
-  "/proc/self/mounts":
-    "cgroup2 /sys/fs/cgroup cgroup2 rw,relatime 0 0\ndebugfs /sys/kernel/debug debugfs rw,relatime 0 0\n",
+  "/proc/self/mountinfo":
+    "30 1 0:26 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n31 1 0:7 / /sys/kernel/debug rw - debugfs debugfs rw\n",
   "/proc/filesystems": "nodev\tproc\nnodev\tdebugfs\n\text4\n",
   "/proc/pressure/memory": pressureText,
   "/proc/cmdline": "quiet\n",
@@ -257,13 +258,16 @@ describe("readPrerequisiteFacts", () => {
 
   test("a v1 memory hierarchy beside a v2 tree without the controller", () => {
     const mounts =
-      "cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-    withTree({ ...machine, "/proc/self/mounts": mounts, "/sys/fs/cgroup/unified/cgroup.controllers": "\n" }, (root) => {
-      const facts = readPrerequisiteFacts(root);
-      expect(facts.cgroup).toEqual({ version: 1, path: "/sys/fs/cgroup/memory" });
-      expect(facts.memoryReclaim).toBe("missing");
-      expect(facts.debugfs).toBe("not_mounted");
-    });
+      "30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n31 1 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+    withTree(
+      { ...machine, "/proc/self/mountinfo": mounts, "/sys/fs/cgroup/unified/cgroup.controllers": "\n" },
+      (root) => {
+        const facts = readPrerequisiteFacts(root);
+        expect(facts.cgroup).toEqual({ version: 1, path: "/sys/fs/cgroup/memory" });
+        expect(facts.memoryReclaim).toBe("missing");
+        expect(facts.debugfs).toBe("not_mounted");
+      },
+    );
   });
 
   test("capabilities are those of the effective set", () => {
@@ -295,16 +299,6 @@ describe("readPrerequisiteFacts", () => {
   }
 });
 
-/** Keeps what was logged. */
-function recordingLog() {
-  const lines: string[] = [];
-  return {
-    lines,
-    info: (message: string) => lines.push(`info ${message}`),
-    warn: (message: string) => lines.push(`warn ${message}`),
-  };
-}
-
 describe("meetPrerequisites", () => {
   test("switches lru_gen on and says so", () => {
     withTree({ ...machine, "/sys/kernel/mm/lru_gen/enabled": "0x0000\n" }, (root) => {
@@ -312,7 +306,7 @@ describe("meetPrerequisites", () => {
       // A file of a fixture tree keeps what was written, where the kernel would answer 0x0007.
       expect(() => meetPrerequisites(root, settingsWith({}), log)).not.toThrow();
       expect(readFileSync(join(root, "/sys/kernel/mm/lru_gen/enabled"), "utf8")).toStartWith("7\n");
-      expect(log.lines).toEqual(["info switched lru_gen on (7)"]);
+      expect(log.entries).toEqual([{ level: "info", message: "switched lru_gen on (7)", fields: {} }]);
     });
   });
 
@@ -321,7 +315,7 @@ describe("meetPrerequisites", () => {
       const log = recordingLog();
       meetPrerequisites(root, settingsWith({ memcg: { disabled: true } }), log);
       expect(readFileSync(join(root, "/sys/kernel/mm/lru_gen/enabled"), "utf8")).toBe("0x0000\n");
-      expect(log.lines).toEqual([]);
+      expect(log.entries).toEqual([]);
     });
   });
 
