@@ -1,0 +1,150 @@
+/**
+ * The system calls that Bun has no function for, through the C library: the only place with bun:ffi.
+ * The library is opened at the first call, so that a command that needs none does not pay for it.
+ */
+import { dlopen, read } from "bun:ffi";
+import { Fault, faultFrom } from "../base/fault.ts";
+
+/** glibc first; musl names its library after the machine. */
+const libraryNames: readonly string[] = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
+
+function load(name: string) {
+  return dlopen(name, {
+    poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+    mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
+    umount2: { args: ["ptr", "i32"], returns: "i32" },
+    madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+    getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+    sysconf: { args: ["i32"], returns: "i64" },
+    prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+    __errno_location: { args: [], returns: "ptr" },
+  }).symbols;
+}
+
+type Libc = ReturnType<typeof load>;
+
+let opened: Libc | null = null;
+
+function libc(): Libc {
+  opened ??= openFirst();
+  return opened;
+}
+
+function openFirst(): Libc {
+  const failures: string[] = [];
+  for (const name of libraryNames) {
+    try {
+      return load(name);
+    } catch (error) {
+      failures.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new Fault(
+    "missing",
+    `cannot open the C library: ${failures.join("; ")}; use the build for this machine's libc`,
+  );
+}
+
+/** Errno names of Linux on x86-64 and arm64 (asm-generic), as far as our calls return them. */
+const errnoNames: Readonly<Record<number, string>> = {
+  1: "EPERM",
+  2: "ENOENT",
+  4: "EINTR",
+  5: "EIO",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  14: "EFAULT",
+  16: "EBUSY",
+  19: "ENODEV",
+  20: "ENOTDIR",
+  22: "EINVAL",
+  88: "ENOTSOCK",
+  92: "ENOPROTOOPT",
+  95: "EOPNOTSUPP",
+};
+
+function lastErrno(): string {
+  const { __errno_location: errnoLocation } = libc();
+  const location = errnoLocation();
+  const errno = location === null ? 0 : read.i32(location);
+  return errnoNames[errno] ?? `errno ${errno}`;
+}
+
+function failure(doing: string): Fault {
+  const errno = lastErrno();
+  return faultFrom(Object.assign(new Error(errno), { code: errno }), doing);
+}
+
+export const pollPriority = 0x002;
+export const pollError = 0x008;
+export const pollHangUp = 0x010;
+export const pollInvalid = 0x020;
+
+/**
+ * poll(2) with timeout 0: looks and never waits. `entries` holds `count` struct pollfd of 8 bytes each (int fd, short
+ * events, short revents). Returns how many have events; an interrupted call counts as none. Fault `io`.
+ */
+export function pollNow(entries: Int32Array, count: number): number {
+  const ready = libc().poll(entries, count, 0);
+  if (ready >= 0) return ready;
+  if (lastErrno() === "EINTR") return 0;
+  throw failure("poll pressure triggers");
+}
+
+/** mount(2) without flags or data. Faults: `denied`, `busy` (it is mounted), `missing`, `vanished` (no such type). */
+export function mount(source: string, target: string, fileSystem: string): void {
+  const result = libc().mount(cString(source), cString(target), cString(fileSystem), 0, null);
+  if (result !== 0) throw failure(`mount ${fileSystem} at ${target}`);
+}
+
+/** umount2(2) without flags. */
+export function unmount(target: string): void {
+  if (libc().umount2(cString(target), 0) !== 0) throw failure(`unmount ${target}`);
+}
+
+const madvPageOut = 21;
+
+/** madvise(MADV_PAGEOUT), Linux 5.4: asks the kernel to drop or write out these pages of ours now. */
+export function pageOut(address: number, bytes: number): void {
+  if (libc().madvise(address, bytes, madvPageOut) !== 0) throw failure("page out own memory");
+}
+
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const solSocket = 1;
+const soPeerCred = 17;
+
+/** Who is at the other end of a connected unix socket (SO_PEERCRED, unix(7)). */
+export function peerCredentials(fd: number): PeerCredentials {
+  const credentials = new Uint32Array(3);
+  const length = new Uint32Array([credentials.byteLength]);
+  if (libc().getsockopt(fd, solSocket, soPeerCred, credentials, length) !== 0) throw failure("ask who is connected");
+  const [pid = 0, uid = 0, gid = 0] = credentials;
+  return { pid, uid, gid };
+}
+
+const scPageSize = 30;
+
+/** Bytes of a memory page, as sysconf(3) says. */
+export function sysconfPageBytes(): number {
+  const bytes = Number(libc().sysconf(scPageSize));
+  if (bytes <= 0) throw failure("ask for the page size");
+  return bytes;
+}
+
+const prSetParentDeathSignal = 1;
+
+/** Asks the kernel to send this process `signal` (a number) when its parent dies, prctl(2). */
+export function signalOnParentDeath(signal: number): void {
+  if (libc().prctl(prSetParentDeathSignal, signal, 0, 0, 0) !== 0) throw failure("tie this process to its parent");
+}
+
+function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`);
+}

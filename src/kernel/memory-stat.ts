@@ -1,0 +1,99 @@
+/**
+ * A cgroup's `memory.stat`. Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+ *
+ *     anon 16125952
+ *     file 176128
+ *     workingset_refault_file 68
+ *
+ * Sizes in bytes, events in pages. Each number includes the cgroups below; v1 names those `total_…` and calls anonymous
+ * memory `rss`, file memory `cache`, mapped files `mapped_file`. The kernel flushes the numbers lazily (up to 2 s).
+ * Before 5.9 refaults are not told apart: `workingset_refault`. v1 has no pgsteal and pgscan here.
+ */
+import { cgroupFile, type CgroupTree } from "./cgroup.ts";
+import { numberOf } from "./key-values.ts";
+import { malformed, readPath } from "./pseudo-file.ts";
+
+export interface MemoryStat {
+  readonly anonBytes: number;
+  /** Page cache with shmem in it. */
+  readonly fileBytes: number;
+  readonly shmemBytes: number;
+  readonly fileMappedBytes: number;
+  readonly inactiveAnonBytes: number;
+  readonly activeAnonBytes: number;
+  readonly inactiveFileBytes: number;
+  readonly activeFileBytes: number;
+  readonly unevictableBytes: number;
+  /** Pages that reclaim took and looked at since the cgroup was made, by whatever asked for it. Null on v1. */
+  readonly stealPages: number | null;
+  readonly scanPages: number | null;
+  /** Evicted pages that were read again. Null where the kernel does not count them. */
+  readonly refaults: Refaults | null;
+}
+
+/** Pages since the cgroup was made. `apart` is false where the kernel counts both kinds as one: all are `filePages`. */
+export interface Refaults {
+  readonly filePages: number;
+  readonly anonPages: number;
+  readonly apart: boolean;
+}
+
+const place = "memory.stat";
+
+/** Parses v1 and v2 alike. Fault `malformed`. */
+export function parseMemoryStat(text: string): MemoryStat {
+  const v1 = numberOf(text, "total_cache", place) !== null;
+  const needed = (v2Name: string, v1Name = v2Name): number => {
+    const name = v1 ? `total_${v1Name}` : v2Name;
+    const number = numberOf(text, name, place);
+    if (number === null) throw malformed(place, `no line ${name}`);
+    return number;
+  };
+  return {
+    anonBytes: needed("anon", "rss"),
+    fileBytes: needed("file", "cache"),
+    shmemBytes: needed("shmem"),
+    fileMappedBytes: needed("file_mapped", "mapped_file"),
+    inactiveAnonBytes: needed("inactive_anon"),
+    activeAnonBytes: needed("active_anon"),
+    inactiveFileBytes: needed("inactive_file"),
+    activeFileBytes: needed("active_file"),
+    unevictableBytes: needed("unevictable"),
+    stealPages: sumOf(text, "pgsteal"),
+    scanPages: sumOf(text, "pgscan"),
+    refaults: parseRefaults(text),
+  };
+}
+
+/** The refaults alone: four lines to look for instead of twenty. Fault `malformed`. */
+export function parseRefaults(text: string): Refaults | null {
+  for (const prefix of ["total_", ""]) {
+    const filePages = numberOf(text, `${prefix}workingset_refault_file`, place);
+    const anonPages = numberOf(text, `${prefix}workingset_refault_anon`, place);
+    if (filePages !== null && anonPages !== null) return { filePages, anonPages, apart: true };
+    const both = numberOf(text, `${prefix}workingset_refault`, place);
+    if (both !== null) return { filePages: both, anonPages: 0, apart: false };
+  }
+  return null;
+}
+
+/** Faults: `vanished`, `denied`, `malformed`, `io`. */
+export function readMemoryStat(root: string, tree: CgroupTree, path: string): MemoryStat {
+  return parseMemoryStat(readPath(cgroupFile(root, tree, path, "memory.stat"), "vanished"));
+}
+
+/** Faults as for `readMemoryStat`. */
+export function readRefaults(root: string, tree: CgroupTree, path: string): Refaults | null {
+  return parseRefaults(readPath(cgroupFile(root, tree, path, "memory.stat"), "vanished"));
+}
+
+const reclaimers: readonly string[] = ["kswapd", "direct", "khugepaged", "proactive"];
+
+/** The kernel's own sum, else (before 5.18 or so) that of its parts; null where there is neither. */
+function sumOf(text: string, counter: string): number | null {
+  const whole = numberOf(text, counter, place);
+  if (whole !== null) return whole;
+  const parts = reclaimers.map((reclaimer) => numberOf(text, `${counter}_${reclaimer}`, place));
+  const known = parts.filter((part) => part !== null);
+  return known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
+}

@@ -1,0 +1,122 @@
+/**
+ * Pressure Stall Information: `/proc/pressure/{memory,io,cpu}` and the cgroup's `{memory,io,cpu}.pressure`.
+ * Linux 4.20, Documentation/accounting/psi.rst. A cgroup's numbers include its children's.
+ *
+ *     some avg10=0.00 avg60=0.12 avg300=0.05 total=123456
+ *     full avg10=0.00 avg60=0.00 avg300=0.00 total=654
+ *
+ * avgN: percent of the last N seconds; total: microseconds of stall since boot. `full` may be missing (cpu before 5.13).
+ * With PSI compiled in but switched off the files are not there, or reading them is EOPNOTSUPP.
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import { fileFault, malformed, readPath, under, type Absence } from "./pseudo-file.ts";
+import type { FsPath } from "./path-name.ts";
+
+export type PressureResource = "memory" | "io" | "cpu";
+
+export interface PressureLine {
+  readonly avg10Percent: number;
+  readonly avg60Percent: number;
+  readonly avg300Percent: number;
+  readonly totalUs: number;
+}
+
+export interface Pressure {
+  readonly some: PressureLine;
+  readonly full: PressureLine | null;
+}
+
+const place = "a pressure file";
+const linePattern =
+  /^(some|full) avg10=(\d{1,3}\.\d{2}) avg60=(\d{1,3}\.\d{2}) avg300=(\d{1,3}\.\d{2}) total=(\d{1,20})$/;
+
+/** Parses a whole pressure file. Unknown kinds of line are passed over. Fault `malformed`. */
+export function parsePressure(text: string): Pressure {
+  let some: PressureLine | null = null;
+  let full: PressureLine | null = null;
+  for (const line of text.split("\n")) {
+    if (!line.startsWith("some") && !line.startsWith("full")) continue;
+    const match = linePattern.exec(line);
+    if (match === null) throw malformed(place, "unexpected line", line);
+    const parsed: PressureLine = {
+      avg10Percent: Number(match[2]),
+      avg60Percent: Number(match[3]),
+      avg300Percent: Number(match[4]),
+      totalUs: Number(match[5]),
+    };
+    if (match[1] === "some") some = parsed;
+    else full = parsed;
+  }
+  if (some === null) throw malformed(place, "no line `some`", text);
+  return { some, full };
+}
+
+/** Path of the whole system's pressure. */
+export function systemPressurePath(root: string, resource: PressureResource): string {
+  return under(root, `/proc/pressure/${resource}`);
+}
+
+/** Faults: `missing` or `vanished` as asked, `unsupported` (PSI is switched off), `malformed`. */
+export function readPressure(file: FsPath, absence: Absence = "missing"): Pressure {
+  return parsePressure(readPath(file, absence));
+}
+
+/** Room for the line `some`, which comes first and is at most 80 bytes long. */
+const head = Buffer.allocUnsafeSlow(256);
+
+/**
+ * Microseconds of `some` stall since boot, made for many files a run: one open, one read, no text.
+ * Faults as for `readPressure`.
+ */
+export function readSomeTotalUs(file: FsPath, absence: Absence = "missing"): number {
+  let length: number;
+  try {
+    const fd = openSync(file, "r");
+    try {
+      length = readSync(fd, head, 0, head.length, 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw fileFault(error, "read", file, absence);
+  }
+  return scanSomeTotalUs(head, length);
+}
+
+const newline = 0x0a;
+const zero = 0x30;
+const someTotal: readonly [string, string] = ["some ", " total="];
+
+/** The total of the line `some` in the first `length` bytes. Fault `malformed`. */
+export function scanSomeTotalUs(bytes: Uint8Array, length: number): number {
+  const at = startsWith(bytes, 0, length, someTotal[0]) ? findTotal(bytes, length) : null;
+  if (at === null)
+    throw malformed(place, "no total of `some`", Buffer.from(bytes.subarray(0, length)).toString("latin1"));
+  let total = 0;
+  let end = at;
+  for (; end < length; end++) {
+    const digit = (bytes[end] ?? 0) - zero;
+    if (digit < 0 || digit > 9) break;
+    total = total * 10 + digit;
+  }
+  if (end === at || end - at > 20 || bytes[end] !== newline || end >= length) {
+    throw malformed(place, "no number after total=", Buffer.from(bytes.subarray(0, length)).toString("latin1"));
+  }
+  return total;
+}
+
+/** Where the digits of the first line's total begin. */
+function findTotal(bytes: Uint8Array, length: number): number | null {
+  for (let at = 0; at < length && bytes[at] !== newline; at++) {
+    if (startsWith(bytes, at, length, someTotal[1])) return at + someTotal[1].length;
+  }
+  return null;
+}
+
+function startsWith(bytes: Uint8Array, at: number, length: number, text: string): boolean {
+  if (at + text.length > length) return false;
+  for (let index = 0; index < text.length; index++) {
+    if (bytes[at + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}
