@@ -106,6 +106,8 @@ export interface Progress {
   readonly idleLooks: number;
   /** What is left of the amount to evict. */
   readonly leftPages: number;
+  /** Whether anything was asked of the kernel since the look before. */
+  readonly wrote: boolean;
 }
 
 export type ProgressDecision =
@@ -120,6 +122,7 @@ export function judgeProgress(progress: Progress): ProgressDecision {
   if (progress.oldestSeq > progress.seq || progress.coldPages === 0) return { do: "end", why: "nothing_cold" };
   if (progress.leftPages <= 0) return { do: "end", why: "amount_done" };
   if (progress.coldPages < progress.coldPagesBefore) return { do: "go_on", idleLooks: 0 };
+  if (!progress.wrote) return { do: "go_on", idleLooks: progress.idleLooks };
   if (progress.idleLooks + 1 >= idleLooksMax) return { do: "end", why: "no_progress" };
   return { do: "go_on", idleLooks: progress.idleLooks + 1 };
 }

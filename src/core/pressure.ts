@@ -9,11 +9,11 @@ export interface StallTotals {
   readonly ioUs: number | null;
 }
 
-/** A cgroup's totals and those of its direct children, by an identity that a reused name does not share. */
+/** A cgroup's totals and those of its direct children, by inode. */
 export interface StallReading {
   readonly atMs: number;
   readonly self: StallTotals;
-  readonly children: ReadonlyMap<string, StallTotals> | null;
+  readonly children: ReadonlyMap<number, StallTotals> | null;
 }
 
 /** Stall between two readings, the larger of memory and io, in microseconds; null where neither is known. */
@@ -52,13 +52,12 @@ export function isAbove(percent: number | null, limitPercent: number): boolean {
   return percent !== null && percent > limitPercent;
 }
 
-/**
- * What a trigger is armed with: the stall that is the limit's share of the window, at least 1 us (the kernel refuses
- * 0), null where the limit can never be exceeded.
- */
-export function triggerStallUs(limitPercent: number, windowMs: number): number | null {
-  if (limitPercent >= 100) return null;
-  return Math.max(1, Math.round(limitPercent * windowMs * 10));
+/** The smallest share that a trigger of half a second can be armed with: one microsecond of it, rounded up. */
+const triggerPercentMin = 0.001;
+
+/** The share that a trigger is armed with, in percent; null where the limit can never be exceeded. */
+export function triggerPercent(limitPercent: number): number | null {
+  return limitPercent >= 100 ? null : Math.max(triggerPercentMin, limitPercent);
 }
 
 /**

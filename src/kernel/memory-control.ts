@@ -81,3 +81,8 @@ function readLimit(root: string, tree: CgroupTree, path: string, file: string): 
 function amount(limit: ByteLimit | null): number | null {
   return limit === "max" ? null : limit;
 }
+
+/** What the cgroup and its children use, made to be read often. Null where the cgroup has no such file, or is gone. */
+export function readUsageBytes(root: string, tree: CgroupTree, path: string): number | null {
+  return amount(readLimit(root, tree, path, tree.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
+}

@@ -1,0 +1,155 @@
+/** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
+import { isFault } from "../base/fault.ts";
+import { generationsMax, planEviction } from "../core/eviction.ts";
+import { cgroupInode, type CgroupTree } from "../kernel/cgroup.ts";
+import { formatAge, formatEvict, LruGen } from "../kernel/lru-gen.ts";
+import type { LruGenGenerations } from "../kernel/lru-gen-scan.ts";
+import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
+import type { CgroupState, MemcgRegistry, SettingsOfTarget, TargetState } from "./memcg-registry.ts";
+
+/** One write ages so many targets at most, and about so many pages: what a stop or a pressure check waits for. */
+const agingTargetsMax = 64;
+const agingPagesMax = 1 << 18;
+
+export class LruGenBackend implements Backend {
+  readonly name = "lru_gen";
+  readonly #root: string;
+  readonly #tree: CgroupTree;
+  readonly #registry: MemcgRegistry;
+  readonly #settingsOf: SettingsOfTarget;
+  readonly #lruGen: LruGen;
+
+  constructor(root: string, tree: CgroupTree, registry: MemcgRegistry, settingsOf: SettingsOfTarget) {
+    this.#root = root;
+    this.#tree = tree;
+    this.#registry = registry;
+    this.#settingsOf = settingsOf;
+    this.#lruGen = LruGen.open(root);
+  }
+
+  look(identify: boolean): void {
+    if (identify) this.#registry.beginScan();
+    let cgroup: CgroupState | null = null;
+    let path: string | null = null;
+    this.#lruGen.scan((id, seenPath, node, generations, count) => {
+      if (seenPath !== path) {
+        path = seenPath;
+        cgroup = identify ? this.#identify(seenPath, id) : this.#known(seenPath, id);
+      }
+      if (cgroup === null) return;
+      const target = identify
+        ? this.#registry.seeTarget(cgroup, node, this.#settingsOf)
+        : cgroup.targets.find((candidate) => candidate.node === node);
+      if (target === undefined) return;
+      copyGenerations(generations, count, target);
+    });
+    if (identify) this.#registry.endScan();
+  }
+
+  async age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome> {
+    const aged: TargetState[] = [];
+    const failed: { target: TargetState; error: unknown }[] = [];
+    for (const chunk of chunksOf(targets)) {
+      if (!goOn()) break;
+      try {
+        await this.#lruGen.write(chunk.map(ageCommand));
+        aged.push(...chunk);
+      } catch {
+        // The first command that fails ends the write: age the others one by one, those that are aged already not again.
+        const before = new Map(chunk.map((target) => [target, target.maxSeq]));
+        this.look(false);
+        for (const target of chunk) {
+          if (target.maxSeq !== before.get(target)) {
+            aged.push(target);
+            continue;
+          }
+          try {
+            await this.#lruGen.write([ageCommand(target)]);
+            aged.push(target);
+          } catch (error) {
+            failed.push({ target, error });
+          }
+        }
+      }
+    }
+    return { aged, failed };
+  }
+
+  plan(target: TargetState, facts: PlanFacts): Plan {
+    const { settings } = target;
+    return planEviction({
+      generations: target.generations,
+      agingCount: target.agings,
+      agingCountMin: settings.eviction_run_aging_count_min,
+      swap: settings.swap,
+      swappinessMax: settings.swappiness_max,
+      ...facts,
+    });
+  }
+
+  async evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void> {
+    const { id } = target.cgroup;
+    const swappiness = plan.swappiness ?? 0;
+    await this.#lruGen.write([formatEvict({ id, node: target.node, minSeq: plan.seq, swappiness, pages })]);
+  }
+
+  #identify(path: string, id: string): CgroupState | null {
+    // 0 marks a cgroup that is offline.
+    if (id === "0") return null;
+    try {
+      return this.#registry.seeCgroup(path, id, cgroupInode(this.#root, this.#tree, path));
+    } catch (error) {
+      if (isFault(error)) return null;
+      throw error;
+    }
+  }
+
+  #known(path: string, id: string): CgroupState | null {
+    const cgroup = this.#registry.cgroups.get(path);
+    return cgroup !== undefined && cgroup.id === id ? cgroup : null;
+  }
+
+  [Symbol.dispose](): void {
+    this.#lruGen[Symbol.dispose]();
+  }
+}
+
+/** The youngest four: there are no more, but the file does not promise it. */
+function copyGenerations(from: LruGenGenerations, count: number, target: TargetState): void {
+  const first = Math.max(0, count - generationsMax);
+  target.generationCount = count - first;
+  for (let index = first; index < count; index++) {
+    target.setGeneration(
+      index - first,
+      from.seqs[index] ?? 0,
+      from.agesMs[index] ?? 0,
+      from.anonPages[index] ?? 0,
+      from.filePages[index] ?? 0,
+    );
+  }
+}
+
+function ageCommand(target: TargetState): string {
+  return formatAge({
+    id: target.cgroup.id,
+    node: target.node,
+    maxSeq: target.maxSeq ?? 0,
+    swap: target.settings.swap,
+  });
+}
+
+function* chunksOf(targets: readonly TargetState[]): Generator<readonly TargetState[]> {
+  let chunk: TargetState[] = [];
+  let pages = 0;
+  for (const target of targets) {
+    const size = target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file");
+    if (chunk.length > 0 && (chunk.length >= agingTargetsMax || pages + size > agingPagesMax)) {
+      yield chunk;
+      chunk = [];
+      pages = 0;
+    }
+    chunk.push(target);
+    pages += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}

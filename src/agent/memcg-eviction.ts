@@ -1,0 +1,263 @@
+/**
+ * The evictions of one run: every target with something cold gets its turn, one batch at a time, and each batch is
+ * preceded by a look at pressure, triggers, settings and shutdown. Files the kernel must fill for every cgroup of the
+ * machine are read only as often as their share of the time stays small.
+ */
+import type { Clock } from "../base/clock.ts";
+import { isFault, messageOf } from "../base/fault.ts";
+import { batchPagesAtStart, evictedPages, judgeProgress, mayLook, nextBatchPages } from "../core/eviction.ts";
+import type { EndReason } from "../core/reason.ts";
+import type { Backend, EvictPlan } from "./backend.ts";
+import type { EvictionGuards } from "./memcg-pressure.ts";
+import type { TargetState } from "./memcg-registry.ts";
+
+/** A refusal may be a race with somebody who evicted or removed the same; more are an error. */
+const refusalsMax = 1;
+
+/** One target under eviction. */
+class Job {
+  readonly target: TargetState;
+  readonly plan: EvictPlan;
+  leftPages: number;
+  idleLooks = 0;
+  /** Nothing more is asked of it until the next look shows what is there. */
+  parked = false;
+  end: EndReason | null = null;
+  /** What the cgroup's usage fell by around the writes since the last look; null where usage is unknown. */
+  usageFellPages: number | null = 0;
+  batches = 0;
+  writesSinceLook = 0;
+  refusals = 0;
+  error: string | null = null;
+
+  constructor(target: TargetState, plan: EvictPlan) {
+    this.target = target;
+    this.plan = plan;
+    this.leftPages = plan.pages;
+  }
+}
+
+/** Speed is learnt separately for file pages, which are dropped, and for those that are swapped out. */
+export class Pace {
+  #filePages = batchPagesAtStart;
+  #swapPages = batchPagesAtStart;
+
+  pages(swappiness: number | null): number {
+    return swappiness === 0 ? this.#filePages : this.#swapPages;
+  }
+
+  learn(swappiness: number | null, pages: number, tookMs: number, fullyUsed: boolean): void {
+    const next = nextBatchPages(pages, tookMs, fullyUsed);
+    if (swappiness === 0) this.#filePages = next;
+    else this.#swapPages = next;
+  }
+}
+
+export interface EvictionMachinery {
+  readonly clock: Clock;
+  readonly backend: Backend;
+  readonly guards: EvictionGuards;
+  readonly pace: Pace;
+  /** Pages that the target's cgroup uses now; null where the kernel does not say. */
+  readonly usagePages: (target: TargetState) => number | null;
+  /** Why this target must stop now, whatever its pages: shutdown, settings. */
+  readonly stopReason: (target: TargetState) => EndReason | null;
+  /** Called once for each target that is done. */
+  readonly ended: (target: TargetState, reason: EndReason, error: string | null) => void;
+}
+
+/** Evicts what the plans name and resolves with the number of batches. Never throws for a single target's failure. */
+export async function evictTargets(
+  plans: readonly { readonly target: TargetState; readonly plan: EvictPlan }[],
+  machinery: EvictionMachinery,
+): Promise<number> {
+  const jobs = plans.map(({ target, plan }) => new Job(target, plan));
+  const rotation = new Rotation(jobs, machinery);
+  // Bounded: each turn of the rotation evicts, or is followed by a look, and two idle looks end a job.
+  while (!rotation.done) await rotation.turn();
+  return jobs.reduce((sum, job) => sum + job.batches, 0);
+}
+
+class Rotation {
+  active: Job[];
+  /** Ended, but what they evicted is only known at the next look. */
+  #ended: Job[] = [];
+  readonly #machinery: EvictionMachinery;
+  #evictedMs = 0;
+  #lookMs = 0;
+
+  constructor(jobs: Job[], machinery: EvictionMachinery) {
+    this.active = jobs;
+    this.#machinery = machinery;
+  }
+
+  get done(): boolean {
+    return this.active.length === 0 && this.#ended.length === 0;
+  }
+
+  async turn(): Promise<void> {
+    for (const job of this.active) {
+      this.#heedTriggers();
+      if (job.end !== null || job.parked) continue;
+      const stop = this.#reasonToStop(job);
+      if (stop === null) await this.#batch(job);
+      else this.#end(job, stop, null);
+    }
+    this.#retire();
+    if (this.active.every((job) => job.parked) || mayLook(this.#evictedMs, this.#lookMs)) this.#look();
+  }
+
+  #reasonToStop(job: Job): EndReason | null {
+    const { guards, stopReason } = this.#machinery;
+    const stop = stopReason(job.target);
+    if (stop !== null) return stop;
+    const guard = guards.of(job.target.cgroup, job.target.settings.eviction_psi_percent_limit);
+    return guard.above() === null ? null : "pressure";
+  }
+
+  /** A trigger that fired is checked against the totals: it also counts what the cgroup's children stalled. */
+  #heedTriggers(): void {
+    const { guards } = this.#machinery;
+    for (const cgroup of guards.fired()) {
+      for (const job of this.active) {
+        if (job.target.cgroup !== cgroup || job.end !== null) continue;
+        const guard = guards.of(cgroup, job.target.settings.eviction_psi_percent_limit);
+        if (guard.above() !== null) this.#end(job, "pressure", null);
+      }
+    }
+  }
+
+  async #batch(job: Job): Promise<void> {
+    const { clock, backend, pace, usagePages } = this.#machinery;
+    const { swappiness } = job.plan;
+    const pages = Math.max(1, Math.min(pace.pages(swappiness), job.leftPages));
+    const usageBefore = usagePages(job.target);
+    const startMs = clock.monotonicMs();
+    try {
+      await backend.evict(job.target, job.plan, pages);
+    } catch (error) {
+      this.#refused(job, error);
+      return;
+    }
+    const tookMs = clock.monotonicMs() - startMs;
+    this.#evictedMs += tookMs;
+    job.batches++;
+    job.writesSinceLook++;
+    const usageAfter = usagePages(job.target);
+    const fell = usageBefore === null || usageAfter === null ? null : Math.max(0, usageBefore - usageAfter);
+    job.usageFellPages = fell === null || job.usageFellPages === null ? null : job.usageFellPages + fell;
+    job.leftPages -= fell ?? pages;
+    job.parked = job.leftPages <= 0 || fell === 0;
+    pace.learn(swappiness, pages, tookMs, fell === null || fell >= pages / 2);
+  }
+
+  /** The kernel refused a batch: the cgroup or the generation may be gone. The next look tells; twice is an error. */
+  #refused(job: Job, error: unknown): void {
+    job.parked = true;
+    job.refusals++;
+    if (isFault(error, "vanished")) this.#end(job, "vanished", null);
+    else if (job.refusals > refusalsMax || !isFault(error, "unsupported")) this.#end(job, "error", messageOf(error));
+  }
+
+  #end(job: Job, reason: EndReason, error: string | null): void {
+    job.end = reason;
+    job.error = error;
+    this.#machinery.guards.release(job.target.cgroup);
+  }
+
+  #retire(): void {
+    for (const job of this.active) if (job.end !== null) this.#ended.push(job);
+    this.active = this.active.filter((job) => job.end === null);
+  }
+
+  /** Reads all generations, books what was evicted since the last look, and decides who goes on. */
+  #look(): void {
+    const { clock, backend, ended } = this.#machinery;
+    const jobs = [...this.active, ...this.#ended];
+    const before = jobs.map(measure);
+    const startMs = clock.monotonicMs();
+    backend.look(false);
+    this.#lookMs = clock.monotonicMs() - startMs;
+    this.#evictedMs = 0;
+    for (const [index, job] of jobs.entries()) {
+      const was = before[index];
+      if (was === undefined) continue;
+      book(job, was);
+      if (job.end === null) this.#judge(job, was);
+      job.writesSinceLook = 0;
+    }
+    this.#retire();
+    for (const job of this.#ended) if (job.end !== null) ended(job.target, job.end, job.error);
+    this.#ended = [];
+  }
+
+  #judge(job: Job, was: Measure): void {
+    const { target, plan } = job;
+    const oldest = target.generation(0);
+    if (oldest === null) {
+      this.#end(job, "vanished", null);
+      return;
+    }
+    const now = measure(job);
+    const decision = judgeProgress({
+      coldPagesBefore: was.cold,
+      coldPages: now.cold,
+      oldestSeq: oldest.seq,
+      seq: plan.seq,
+      idleLooks: job.idleLooks,
+      leftPages: job.leftPages,
+      wrote: job.writesSinceLook > 0,
+    });
+    if (decision.do === "end") {
+      this.#end(job, decision.why === "amount_done" ? plan.then : decision.why, null);
+      return;
+    }
+    job.idleLooks = decision.idleLooks;
+    job.leftPages = Math.min(Math.max(job.leftPages, 1), now.cold);
+    job.parked = false;
+  }
+}
+
+/** Books what was evicted of a target since the last look. */
+function book(job: Job, was: Measure): void {
+  if (job.writesSinceLook === 0) return;
+  const { target } = job;
+  const now = measure(job);
+  const pages = Math.round(
+    evictedPages({
+      usageFellPages: job.usageFellPages,
+      coldFellPages: was.coldFile + was.coldAnon - now.coldFile - now.coldAnon,
+      allFellPages: was.allFile + was.allAnon - now.allFile - now.allAnon,
+    }),
+  );
+  const fileFell = Math.max(0, was.coldFile - now.coldFile);
+  const anonFell = Math.max(0, was.coldAnon - now.coldAnon);
+  const file = fileFell + anonFell === 0 ? 0 : Math.round((pages * fileFell) / (fileFell + anonFell));
+  target.evictedFilePages += file;
+  target.evictedAnonPages += pages - file;
+  target.lastEvictedFilePages += file;
+  target.lastEvictedAnonPages += pages - file;
+  job.usageFellPages = job.usageFellPages === null ? null : 0;
+}
+
+interface Measure {
+  readonly coldFile: number;
+  readonly coldAnon: number;
+  readonly allFile: number;
+  readonly allAnon: number;
+  /** What this job may still evict. */
+  readonly cold: number;
+}
+
+function measure(job: Job): Measure {
+  const { target, plan } = job;
+  const coldFile = target.pagesUpTo(plan.seq, "file");
+  const coldAnon = target.pagesUpTo(plan.seq, "anon");
+  return {
+    coldFile,
+    coldAnon,
+    allFile: target.pagesUpTo(Infinity, "file"),
+    allAnon: target.pagesUpTo(Infinity, "anon"),
+    cold: coldFile + (plan.swappiness === 0 ? 0 : coldAnon),
+  };
+}

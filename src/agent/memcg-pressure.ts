@@ -1,0 +1,233 @@
+/**
+ * Where a cgroup's stall is read, over its waiting period and while it is evicted. A cgroup without a pressure file of
+ * its own is judged by the nearest parent that has one, else by the system.
+ */
+import type { Clock } from "../base/clock.ts";
+import { isFault } from "../base/fault.ts";
+import {
+  isAbove,
+  SlidingPressure,
+  stallPercent,
+  stallUs,
+  triggerPercent,
+  type StallReading,
+  type StallTotals,
+} from "../core/pressure.ts";
+import { pressurePath, type CgroupTree } from "../kernel/cgroup.ts";
+import { readSomeTotalUs, systemPressurePath } from "../kernel/pressure.ts";
+import type { FsPath } from "../kernel/path-name.ts";
+import { PressureTrigger } from "../kernel/pressure-trigger.ts";
+import type { CgroupState } from "./memcg-registry.ts";
+
+/** The name of the system's pressure as a source. */
+export const systemSource = "system";
+
+/** The shortest window of a stall share while an eviction is on: what every kernel accepts for a trigger. */
+export const guardWindowMs = 500;
+
+/** Each armed cgroup costs a kernel thread; beyond so many, the totals that are read before each batch must do. */
+const triggersMax = 32;
+
+export class PressureReader {
+  readonly #root: string;
+  readonly #tree: CgroupTree;
+  readonly #clock: Clock;
+  /** Totals read in this run, by source: a parent's files are read once for all its children. */
+  readonly #cache = new Map<string, StallTotals>();
+
+  constructor(root: string, tree: CgroupTree, clock: Clock) {
+    this.#root = root;
+    this.#tree = tree;
+    this.#clock = clock;
+  }
+
+  /** Forgets what was read: a run begins, or ends. */
+  forget(): void {
+    this.#cache.clear();
+  }
+
+  /** A reading that may be as old as the run; null where there is no pressure file at all. */
+  cached(cgroup: CgroupState): StallReading | null {
+    return this.#read(cgroup, (source) => {
+      const known = this.#cache.get(source);
+      if (known !== undefined) return known;
+      const totals = this.#totals(source);
+      this.#cache.set(source, totals);
+      return totals;
+    });
+  }
+
+  /** A reading of this moment. */
+  fresh(cgroup: CgroupState): StallReading | null {
+    return this.#read(cgroup, (source) => this.#totals(source));
+  }
+
+  /** As `fresh`, with the children's stall left in: two files however many children there are. */
+  freshWithChildren(cgroup: CgroupState): StallReading | null {
+    const source = this.#source(cgroup);
+    return source === null ? null : { atMs: this.#clock.monotonicMs(), self: this.#totals(source), children: null };
+  }
+
+  /** The files to arm triggers on. */
+  files(cgroup: CgroupState): { readonly memory: FsPath; readonly io: FsPath } | null {
+    const source = this.#source(cgroup);
+    return source === null ? null : { memory: this.#file(source, "memory"), io: this.#file(source, "io") };
+  }
+
+  #read(cgroup: CgroupState, totalsOf: (source: string) => StallTotals): StallReading | null {
+    const source = this.#source(cgroup);
+    if (source === null) return null;
+    const self = totalsOf(source);
+    const atMs = this.#clock.monotonicMs();
+    if (source !== cgroup.path || cgroup.children.size === 0) return { atMs, self, children: null };
+    const children = new Map<number, StallTotals>();
+    for (const child of cgroup.children) {
+      if (this.#source(child) === child.path) children.set(child.inode, totalsOf(child.path));
+    }
+    return { atMs, self, children };
+  }
+
+  #source(cgroup: CgroupState): string | null {
+    if (cgroup.pressureSource !== null) return cgroup.pressureSource;
+    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
+      if (this.#someTotalUs(at.path, "memory") !== null || this.#someTotalUs(at.path, "io") !== null) {
+        cgroup.pressureSource = at.path;
+        return at.path;
+      }
+    }
+    if (this.#someTotalUs(systemSource, "memory") === null) return null;
+    cgroup.pressureSource = systemSource;
+    return systemSource;
+  }
+
+  #totals(source: string): StallTotals {
+    return { memoryUs: this.#someTotalUs(source, "memory"), ioUs: this.#someTotalUs(source, "io") };
+  }
+
+  #someTotalUs(source: string, resource: "memory" | "io"): number | null {
+    try {
+      return readSomeTotalUs(this.#file(source, resource));
+    } catch (error) {
+      if (isFault(error)) return null;
+      throw error;
+    }
+  }
+
+  #file(source: string, resource: "memory" | "io"): FsPath {
+    return source === systemSource
+      ? systemPressurePath(this.#root, resource)
+      : pressurePath(this.#root, this.#tree, source, resource);
+  }
+}
+
+/** Share of the waiting period that a cgroup stalled, in percent; null before there is a period to speak of. */
+export function waitingPercent(cgroup: CgroupState, now: StallReading | null): number | null {
+  if (cgroup.windowStart === null || now === null) return null;
+  const stalled = stallUs(cgroup.windowStart, now);
+  return stalled === null ? null : stallPercent(stalled, now.atMs - cgroup.windowStart.atMs);
+}
+
+/**
+ * Watches one cgroup while it is evicted. The children's stall is only taken off when the whole is above the limit:
+ * a parent of a thousand cgroups must not read them all before each batch.
+ */
+export class EvictionGuard implements Disposable {
+  readonly cgroup: CgroupState;
+  readonly #reader: PressureReader;
+  readonly #limitPercent: number;
+  readonly #sliding: SlidingPressure | null;
+  #ownStart: StallReading | null;
+  readonly triggers: PressureTrigger[] = [];
+
+  constructor(reader: PressureReader, cgroup: CgroupState, limitPercent: number) {
+    this.cgroup = cgroup;
+    this.#reader = reader;
+    this.#limitPercent = limitPercent;
+    const start = reader.freshWithChildren(cgroup);
+    this.#sliding = start === null ? null : new SlidingPressure(start, guardWindowMs);
+    this.#ownStart = cgroup.children.size === 0 ? null : reader.cached(cgroup);
+  }
+
+  /** Arms triggers on the cgroup's files. A kernel that refuses leaves the totals to do the work. */
+  arm(): void {
+    const files = this.#reader.files(this.cgroup);
+    const stallPercent = triggerPercent(this.#limitPercent);
+    if (files === null || stallPercent === null) return;
+    for (const file of [files.memory, files.io]) {
+      try {
+        this.triggers.push(PressureTrigger.open(file, stallPercent, guardWindowMs, "vanished"));
+      } catch (error) {
+        if (!isFault(error)) throw error;
+      }
+    }
+  }
+
+  /** Percent of stall when it is above the limit now, else null. */
+  above(): number | null {
+    const reading = this.#reader.freshWithChildren(this.cgroup);
+    if (reading === null || this.#sliding === null) return null;
+    const percent = this.#sliding.percent(reading);
+    if (!isAbove(percent, this.#limitPercent)) return null;
+    return this.#ownStart === null ? percent : this.#ownAbove(this.#ownStart);
+  }
+
+  #ownAbove(start: StallReading): number | null {
+    const now = this.#reader.fresh(this.cgroup);
+    if (now === null) return null;
+    const percent = stallPercent(stallUs(start, now) ?? 0, Math.max(guardWindowMs, now.atMs - start.atMs));
+    if (isAbove(percent, this.#limitPercent)) return percent;
+    if (now.atMs - start.atMs >= guardWindowMs) this.#ownStart = now;
+    return null;
+  }
+
+  [Symbol.dispose](): void {
+    for (const trigger of this.triggers) trigger[Symbol.dispose]();
+    this.triggers.length = 0;
+  }
+}
+
+/** The guards of one run: triggers on the first of them, and one poll() for all. */
+export class EvictionGuards implements Disposable {
+  readonly #reader: PressureReader;
+  readonly #guards = new Map<CgroupState, EvictionGuard>();
+  #armed = 0;
+
+  constructor(reader: PressureReader) {
+    this.#reader = reader;
+  }
+
+  of(cgroup: CgroupState, limitPercent: number): EvictionGuard {
+    const known = this.#guards.get(cgroup);
+    if (known !== undefined) return known;
+    const guard = new EvictionGuard(this.#reader, cgroup, limitPercent);
+    if (this.#armed < triggersMax) {
+      guard.arm();
+      this.#armed += guard.triggers.length;
+    }
+    this.#guards.set(cgroup, guard);
+    return guard;
+  }
+
+  /** Cgroups of which a trigger has fired, or whose pressure file is gone, since the last call. */
+  fired(): readonly CgroupState[] {
+    const triggers = [...this.#guards.values()].flatMap((guard) => guard.triggers);
+    if (triggers.length === 0) return [];
+    const fired = new Set(PressureTrigger.pollAll(triggers).map(({ trigger }) => trigger));
+    if (fired.size === 0) return [];
+    return [...this.#guards.values()].filter((g) => g.triggers.some((t) => fired.has(t))).map((g) => g.cgroup);
+  }
+
+  /** Ends the watch over one cgroup. */
+  release(cgroup: CgroupState): void {
+    const guard = this.#guards.get(cgroup);
+    if (guard === undefined) return;
+    this.#armed -= guard.triggers.length;
+    guard[Symbol.dispose]();
+    this.#guards.delete(cgroup);
+  }
+
+  [Symbol.dispose](): void {
+    for (const guard of this.#guards.values()) guard[Symbol.dispose]();
+    this.#guards.clear();
+  }
+}

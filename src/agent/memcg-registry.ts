@@ -1,0 +1,212 @@
+/**
+ * What is remembered of each cgroup and of each target (one node of one cgroup) from run to run. A cgroup is its path
+ * and its inode: one that comes back under the same name has no history.
+ */
+import type { Effective } from "../config/rules.ts";
+import type { MemcgRule, MemcgSettings } from "../config/schema.ts";
+import { generationsMax, type Generation } from "../core/eviction.ts";
+import { noEnds, type EndReason } from "../core/reason.ts";
+import type { StallReading } from "../core/pressure.ts";
+import { noRefaults, type RefaultState } from "../core/refault.ts";
+
+export class TargetState {
+  readonly cgroup: CgroupState;
+  readonly node: number;
+  settings: MemcgSettings;
+  rule: MemcgRule | null;
+  /** What the last look showed, oldest first: [seq, ageMs, anonPages, filePages] a generation. */
+  readonly #generations = new Float64Array(generationsMax * 4);
+  generationCount = 0;
+  /** When the last run of this target ended, on the monotonic clock; null before the first. */
+  ranMs: number | null = null;
+  runs = 0;
+  skips = 0;
+  /** Agings since this target is known: what eviction waits for. */
+  agings = 0;
+  evictions = 0;
+  evictedAnonPages = 0;
+  evictedFilePages = 0;
+  lastEvictedAnonPages = 0;
+  lastEvictedFilePages = 0;
+  lastEnd: EndReason | null = null;
+  lastError: string | null = null;
+  readonly ends = noEnds();
+  seenInScan = 0;
+
+  constructor(cgroup: CgroupState, node: number, settings: MemcgSettings, rule: MemcgRule | null) {
+    this.cgroup = cgroup;
+    this.node = node;
+    this.settings = settings;
+    this.rule = rule;
+  }
+
+  setGeneration(index: number, seq: number, ageMs: number, anonPages: number, filePages: number): void {
+    const at = index * 4;
+    this.#generations[at] = seq;
+    this.#generations[at + 1] = ageMs;
+    this.#generations[at + 2] = anonPages;
+    this.#generations[at + 3] = filePages;
+  }
+
+  generation(index: number): Generation | null {
+    if (index < 0 || index >= this.generationCount) return null;
+    const at = index * 4;
+    const [seq = 0, ageMs = 0, anonPages = 0, filePages = 0] = this.#generations.subarray(at, at + 4);
+    return { seq, ageMs, anonPages, filePages };
+  }
+
+  /** Oldest first. */
+  get generations(): readonly Generation[] {
+    const list: Generation[] = [];
+    for (let index = 0; index < this.generationCount; index++) {
+      const generation = this.generation(index);
+      if (generation !== null) list.push(generation);
+    }
+    return list;
+  }
+
+  get maxSeq(): number | null {
+    return this.generationCount === 0 ? null : (this.#generations[(this.generationCount - 1) * 4] ?? null);
+  }
+
+  get youngestAgeMs(): number {
+    return this.generationCount === 0 ? 0 : (this.#generations[(this.generationCount - 1) * 4 + 1] ?? 0);
+  }
+
+  /** Pages of one type in the generations up to and with `seq`; in all of them with Infinity. */
+  pagesUpTo(seq: number, type: "anon" | "file"): number {
+    let pages = 0;
+    for (let index = 0; index < this.generationCount; index++) {
+      if ((this.#generations[index * 4] ?? 0) > seq) break;
+      pages += this.#generations[index * 4 + (type === "anon" ? 2 : 3)] ?? 0;
+    }
+    return pages;
+  }
+
+  end(reason: EndReason): void {
+    this.lastEnd = reason;
+    this.ends[reason]++;
+  }
+}
+
+export class CgroupState {
+  readonly path: string;
+  readonly inode: number;
+  readonly parent: CgroupState | null;
+  /** lru_gen's id, opaque. */
+  id: string;
+  readonly targets: TargetState[] = [];
+  readonly children = new Set<CgroupState>();
+  /** Where its stall is read: its own path, a parent's, "system", or null where nothing is to be had. */
+  pressureSource: string | null = null;
+  /** The reading at the start of the waiting period; null before the first run. */
+  windowStart: StallReading | null = null;
+  windowPercent: number | null = null;
+  /** The account of what was evicted and what came back. */
+  refault: RefaultState = noRefaults;
+  refaultedPages = 0;
+  seenInScan = 0;
+
+  constructor(path: string, inode: number, id: string, parent: CgroupState | null) {
+    this.path = path;
+    this.inode = inode;
+    this.id = id;
+    this.parent = parent;
+  }
+
+  /** What tells it from another cgroup of the same name. */
+  get identity(): string {
+    return `${this.inode}:${this.path}`;
+  }
+}
+
+/** The settings of a target and the rule that they come from. */
+export type SettingsOfTarget = (path: string, node: number) => Effective;
+
+export class MemcgRegistry {
+  readonly cgroups = new Map<string, CgroupState>();
+  #scan = 0;
+
+  get targetCount(): number {
+    let count = 0;
+    for (const cgroup of this.cgroups.values()) count += cgroup.targets.length;
+    return count;
+  }
+
+  *targets(): Generator<TargetState> {
+    for (const cgroup of this.cgroups.values()) yield* cgroup.targets;
+  }
+
+  /** Starts a snapshot: what is not seen until `endScan` is gone. */
+  beginScan(): void {
+    this.#scan++;
+  }
+
+  /**
+   * One cgroup of the snapshot. `inode` is null when it could not be found any more, which drops it. Called for a
+   * cgroup before it is called for the cgroups below it, as the kernel lists them.
+   */
+  seeCgroup(path: string, id: string, inode: number): CgroupState {
+    let cgroup = this.cgroups.get(path);
+    if (cgroup === undefined || cgroup.inode !== inode) {
+      if (cgroup !== undefined) this.#drop(cgroup);
+      cgroup = new CgroupState(path, inode, id, this.#parentOf(path));
+      cgroup.parent?.children.add(cgroup);
+      this.cgroups.set(path, cgroup);
+    } else if (cgroup.seenInScan === this.#scan && cgroup.id === String(inode)) {
+      // A dead cgroup of the same name may be listed too: the one whose id is its inode is the living one.
+      return cgroup;
+    }
+    cgroup.id = id;
+    cgroup.seenInScan = this.#scan;
+    return cgroup;
+  }
+
+  seeTarget(cgroup: CgroupState, node: number, settingsOf: SettingsOfTarget): TargetState {
+    let target = cgroup.targets.find((candidate) => candidate.node === node);
+    if (target === undefined) {
+      const { settings, rule } = settingsOf(cgroup.path, node);
+      target = new TargetState(cgroup, node, settings, rule);
+      cgroup.targets.push(target);
+    }
+    target.seenInScan = this.#scan;
+    return target;
+  }
+
+  /** Forgets what the snapshot did not show, and returns it. */
+  endScan(): readonly CgroupState[] {
+    const gone: CgroupState[] = [];
+    for (const cgroup of this.cgroups.values()) {
+      if (cgroup.seenInScan === this.#scan) continue;
+      gone.push(cgroup);
+    }
+    for (const cgroup of gone) this.#drop(cgroup);
+    return gone;
+  }
+
+  /** Gives every target its settings anew, after a change. */
+  applySettings(settingsOf: SettingsOfTarget): void {
+    for (const target of this.targets()) {
+      const { settings, rule } = settingsOf(target.cgroup.path, target.node);
+      target.settings = settings;
+      target.rule = rule;
+    }
+  }
+
+  #drop(cgroup: CgroupState): void {
+    cgroup.parent?.children.delete(cgroup);
+    if (this.cgroups.get(cgroup.path) === cgroup) this.cgroups.delete(cgroup.path);
+  }
+
+  #parentOf(path: string): CgroupState | null {
+    if (path === "/") return null;
+    let parent = path;
+    while (parent !== "/") {
+      const slash = parent.lastIndexOf("/");
+      parent = slash <= 0 ? "/" : parent.slice(0, slash);
+      const cgroup = this.cgroups.get(parent);
+      if (cgroup !== undefined) return cgroup;
+    }
+    return null;
+  }
+}

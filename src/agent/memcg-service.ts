@@ -1,0 +1,311 @@
+/** The memcg feature for as long as the agent runs: when its targets are due, one run at a time, and what it says. */
+import type { Clock } from "../base/clock.ts";
+import { Fault, isFault, messageOf } from "../base/fault.ts";
+import type { Logger } from "../base/log.ts";
+import { compileRules, type RuleBook } from "../config/rules.ts";
+import type { Settings } from "../config/schema.ts";
+import { noEnds, type EndReason } from "../core/reason.ts";
+import { dueMs, isDue } from "../core/schedule.ts";
+import { spreadFactor, spreadSeed } from "../core/spread.ts";
+import { readCgroupTree } from "../kernel/cgroup.ts";
+import { readKernelRelease } from "../kernel/kernel-release.ts";
+import { readEnabled } from "../kernel/lru-gen.ts";
+import { readMachineSeed } from "../kernel/machine-id.ts";
+import { pageSizeBytes } from "../kernel/page-size.ts";
+import type { Backend } from "./backend.ts";
+import type { Events } from "./events.ts";
+import { LruGenBackend } from "./lru-gen-backend.ts";
+import { Pace } from "./memcg-eviction.ts";
+import { PressureReader } from "./memcg-pressure.ts";
+import { RefaultKeeper, refaultSourceOf } from "./memcg-refaults.ts";
+import { MemcgRegistry, type TargetState } from "./memcg-registry.ts";
+import { runMemcg, type MemcgMachinery } from "./memcg-run.ts";
+import { runReport, targetStatus } from "./memcg-status.ts";
+import { meetPrerequisites } from "./prerequisites.ts";
+import type { BackendName, MemcgRunReport, MemcgStatus } from "./status.ts";
+import type { Warnings } from "./warnings.ts";
+
+/** A status call reads the kernel's numbers anew unless it did so this short a time ago. */
+const freshMs = 1000;
+/** How soon a feature that failed is tried again, at the latest. */
+const healMsMax = 60_000;
+
+export interface MemcgServiceOptions {
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: Events;
+  readonly warnings: Warnings;
+  readonly settings: Settings;
+  /** Age and decide everything, evict nothing. */
+  readonly dryRun: boolean;
+}
+
+export class MemcgService {
+  readonly #options: MemcgServiceOptions;
+  readonly #registry = new MemcgRegistry();
+  readonly #pace = new Pace();
+  readonly #seed: number;
+  readonly #ends = noEnds();
+  #settings: Settings;
+  #rules: RuleBook;
+  #machinery: MemcgMachinery | null = null;
+  #backendWhy = "not started";
+  #stopping = false;
+  #running: Promise<MemcgRunReport> | null = null;
+  #runs = 0;
+  #lookedMs: number | null = null;
+  #tryAgainMs = Number.NEGATIVE_INFINITY;
+  #lastRun: MemcgRunReport | null = null;
+  #evictedAnonPages = 0;
+  #evictedFilePages = 0;
+
+  constructor(options: MemcgServiceOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#rules = compileRules(options.settings.memcg);
+    this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
+  }
+
+  /** True when no target can be due: the base settings are off and no rule switches any cgroup on. */
+  get disabled(): boolean {
+    const { disabled, cgroups } = this.#settings.memcg;
+    return disabled && cgroups.every((rule) => rule.disabled !== false);
+  }
+
+  get running(): boolean {
+    return this.#running !== null;
+  }
+
+  /** Gets everything ready that a run needs. Faults: `missing` with one problem for each prerequisite. */
+  open(): void {
+    if (this.disabled || this.#machinery !== null) return;
+    const { root, clock, log } = this.#options;
+    const { cgroups: _, ...memcg } = this.#settings.memcg;
+    const { choice } = meetPrerequisites(root, { memcg: { ...memcg, disabled: false }, compact: this.#settings.compact }, log);
+    const tree = readCgroupTree(root);
+    const pageBytes = pageSizeBytes();
+    const pressure = new PressureReader(root, tree, clock);
+    const source = refaultSourceOf(readKernelRelease(root));
+    const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());
+    const backend = this.#openBackend(choice.backend, tree);
+    this.#backendWhy = choice.why;
+    const registry = this.#registry;
+    this.#machinery = { root, tree, pageBytes, clock, log, backend, registry, pressure, refaults, pace: this.#pace };
+  }
+
+  #openBackend(name: BackendName | null, tree: MemcgMachinery["tree"]): Backend {
+    if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
+    const settingsOf = (path: string, node: number) => this.#rules.lookup(path, node);
+    return new LruGenBackend(this.#options.root, tree, this.#registry, settingsOf);
+  }
+
+  /** Stops the run that is under way at its next batch, and resolves when it has ended. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#running?.catch(() => null);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#machinery?.backend[Symbol.dispose]();
+    this.#machinery = null;
+  }
+
+  /** A run under way ends under the settings that it began with, unless they switch its targets off. */
+  applySettings(settings: Settings): void {
+    const before = this.#settings.memcg;
+    this.#settings = settings;
+    if (before === settings.memcg) return;
+    this.#rules = compileRules(settings.memcg);
+    if (this.#running === null) this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    this.#tryAgainMs = Number.NEGATIVE_INFINITY;
+    if (before.backend !== settings.memcg.backend && this.#running === null) this.#close();
+  }
+
+  /** When something is due, on the monotonic clock; null while nothing can be. */
+  nextDueMs(): number | null {
+    if (this.disabled) return null;
+    let next = this.#lookedMs === null ? Number.NEGATIVE_INFINITY : this.#lookedMs + this.#shortestPeriodMs();
+    for (const target of this.#registry.targets()) {
+      if (!target.settings.disabled) next = Math.min(next, this.#dueMs(target));
+    }
+    return Math.max(next, this.#tryAgainMs);
+  }
+
+  /** New cgroups are looked for as often as the shortest of all periods. */
+  #shortestPeriodMs(): number {
+    const { cgroups, ...base } = this.#settings.memcg;
+    const periods = cgroups
+      .filter((rule) => !(rule.disabled ?? base.disabled))
+      .map((rule) => rule.period_secs ?? base.period_secs);
+    if (!base.disabled) periods.push(base.period_secs);
+    return Math.min(...periods) * 1000 * this.#spread();
+  }
+
+  #dueMs(target: TargetState): number {
+    return dueMs(target.ranMs, target.settings.period_secs * 1000, this.#spread());
+  }
+
+  #spread(): number {
+    return spreadFactor(this.#seed, this.#runs, this.#settings.memcg.spread_percent);
+  }
+
+  /**
+   * Runs what is due, or with `asked` every target. Faults: `busy` while a run is under way, `invalid` when switched off
+   * and asked, and what keeps the snapshot from being read.
+   */
+  async run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
+    if (this.#running !== null) throw new Fault("busy", "cannot run: a memcg run is under way; wait for it");
+    if (this.disabled) {
+      throw new Fault("invalid", "cannot run: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it");
+    }
+    this.#running = this.#run(asked, dryRun || this.#options.dryRun);
+    try {
+      return await this.#running;
+    } finally {
+      this.#running = null;
+      this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    }
+  }
+
+  async #run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
+    const { clock, warnings } = this.#options;
+    const startMs = clock.monotonicMs();
+    try {
+      this.open();
+      this.#checkSwitch();
+      const machinery = this.#machinery;
+      if (machinery === null) throw new Fault("missing", "cannot run: memcg is not ready; see `mem-agent doctor`");
+      const report = await this.#runWith(machinery, asked, dryRun, startMs);
+      warnings.clear("memcg");
+      return report;
+    } catch (error) {
+      const periodMs = Math.min(this.#shortestPeriodMs(), healMsMax);
+      this.#tryAgainMs = clock.monotonicMs() + periodMs;
+      if (!isFault(error)) throw error;
+      warnings.raise("memcg", [messageOf(error), ...error.problems].join("; "), "mem-agent doctor");
+      this.#close();
+      throw error;
+    }
+  }
+
+  /** Somebody may have switched lru_gen off since: it is theirs to switch on again, and ours to notice. */
+  #checkSwitch(): void {
+    if (this.#machinery?.backend.name !== "lru_gen") return;
+    if ((readEnabled(this.#options.root) & 1) === 0) {
+      throw new Fault("missing", "cannot age: lru_gen was switched off; echo 7 > /sys/kernel/mm/lru_gen/enabled");
+    }
+  }
+
+  async #runWith(machinery: MemcgMachinery, asked: boolean, dryRun: boolean, startMs: number): Promise<MemcgRunReport> {
+    const { clock, events } = this.#options;
+    const startedWallMs = clock.wallMs();
+    const cpuBefore = process.cpuUsage();
+    const outcome = await runMemcg(machinery, {
+      dryRun,
+      isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.settings.period_secs * 1000),
+      stopReason: (target) => this.#stopReason(target),
+      ended: (target, reason) => {
+        this.#ends[reason]++;
+        if (!events.heard) return;
+        const evicted = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * machinery.pageBytes;
+        const { path } = target.cgroup;
+        events.emit({ event: "target_end", path, node: target.node, end: reason, evicted_bytes: evicted });
+      },
+    });
+    this.#lookedMs = clock.monotonicMs();
+    this.#runs++;
+    for (const target of outcome.plans.keys()) {
+      this.#evictedAnonPages += target.lastEvictedAnonPages;
+      this.#evictedFilePages += target.lastEvictedFilePages;
+    }
+    const cpu = process.cpuUsage(cpuBefore);
+    const report = runReport(outcome, {
+      run: this.#runs,
+      dryRun,
+      startedWallMs,
+      wallMs: this.#lookedMs - startMs,
+      cpuMs: (cpu.user + cpu.system) / 1000,
+      pageBytes: machinery.pageBytes,
+    });
+    this.#lastRun = report;
+    this.#logRun(report);
+    events.emit({ event: "memcg_run", report });
+    return report;
+  }
+
+  #stopReason(target: TargetState): EndReason | null {
+    if (this.#stopping) return "stopped";
+    if (target.settings.disabled) return null;
+    return this.#rules.lookup(target.cgroup.path, target.node).settings.disabled ? "stopped" : null;
+  }
+
+  #logRun(report: MemcgRunReport): void {
+    const { anon_bytes, file_bytes } = report.would_evict_bytes ?? report.evicted_bytes;
+    const fields = {
+      run: report.run,
+      targets: report.targets,
+      aged: report.aged,
+      skipped: report.skipped,
+      [report.dry_run ? "would_evict_bytes" : "evicted_bytes"]: anon_bytes + file_bytes,
+      wall_secs: Number(report.wall_secs.toFixed(3)),
+      cpu_secs: Number(report.cpu_secs.toFixed(3)),
+    };
+    if (anon_bytes + file_bytes > 0) this.#options.log.info("memcg run", fields);
+    else this.#options.log.debug("memcg run", fields);
+  }
+
+  /** The numbers of this moment, where they can be had without disturbing a run. */
+  #refresh(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#machinery === null || this.#running !== null) return;
+    if (this.#refreshedMs !== null && nowMs - this.#refreshedMs < freshMs) return;
+    this.#refreshedMs = nowMs;
+    try {
+      this.#machinery.backend.look(true);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+    }
+  }
+
+  #refreshedMs: number | null = null;
+
+  summary(): Omit<MemcgStatus, "targets"> {
+    const pageBytes = this.#machinery?.pageBytes ?? pageSizeBytes();
+    let refaultedPages = 0;
+    for (const cgroup of this.#registry.cgroups.values()) refaultedPages += cgroup.refaultedPages;
+    const priced = this.#settings.memcg.refault_percent_limit > 0;
+    const nextMs = this.nextDueMs();
+    return {
+      disabled: this.disabled,
+      dry_run: this.#options.dryRun,
+      backend: this.#machinery?.backend.name ?? null,
+      backend_why: this.#backendWhy,
+      running: this.running,
+      runs: this.#runs,
+      targets_count: this.#registry.targetCount,
+      evicted_bytes: {
+        anon_bytes: this.#evictedAnonPages * pageBytes,
+        file_bytes: this.#evictedFilePages * pageBytes,
+      },
+      refaulted_bytes: priced ? refaultedPages * pageBytes : null,
+      ends: { ...this.#ends },
+      last_run: this.#lastRun,
+      next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
+      refault_source: priced ? (this.#machinery?.refaults.source ?? null) : null,
+    };
+  }
+
+  status(): MemcgStatus {
+    this.#refresh();
+    const machinery = this.#machinery;
+    const nowMs = this.#options.clock.monotonicMs();
+    const view = {
+      pageBytes: machinery?.pageBytes ?? pageSizeBytes(),
+      backend: machinery?.backend.name ?? "lru_gen",
+      nextRunMs: (target: TargetState) => (target.settings.disabled ? null : Math.max(0, this.#dueMs(target) - nowMs)),
+    } as const;
+    return { ...this.summary(), targets: [...this.#registry.targets()].map((target) => targetStatus(target, view)) };
+  }
+}
