@@ -11,9 +11,10 @@
  * A write returns when the work is done: it is made on the pool, one at a time. The first command that fails ends it
  * with its errno, and those before it have run. The kernel ignores memory.min and memory.low here.
  */
-import { closeSync, constants, openSync, write } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { Fault, errnoOf, faultFrom, isFault } from "../base/fault.ts";
 import { LruGenScanner, type LruGenScan, type LruGenVisitor } from "./lru-gen-scan.ts";
+import { writeOnPool } from "./pool-write.ts";
 import { PseudoFile, malformed, readText, under, writePath } from "./pseudo-file.ts";
 
 export const lruGenPath = "/sys/kernel/debug/lru_gen";
@@ -152,14 +153,4 @@ function openToWrite(path: string): number {
   } catch (error) {
     throw faultFrom(error, `open ${path} to write`);
   }
-}
-
-/** One write(2) on the pool: `write` never splits or repeats it, and the event loop goes on. */
-function writeOnPool(fd: number, bytes: Buffer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(fd, bytes, 0, bytes.length, null, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
 }

@@ -1,0 +1,64 @@
+/**
+ * `/proc/vmstat`: the machine's counters of events, one a line. Documentation/admin-guide/mm (no list is complete).
+ *
+ *     compact_success 12
+ *     pgsteal_kswapd 3400
+ *
+ * All count pages or events since boot. Which lines there are depends on how the kernel was built.
+ */
+import { numberOf } from "./key-values.ts";
+import { readText } from "./pseudo-file.ts";
+
+export interface Vmstat {
+  /** Null where the kernel was built without compaction. */
+  readonly compaction: CompactionCounters | null;
+  /** Pages that reclaim took and looked at, by whatever asked for it. */
+  readonly stealPages: number;
+  readonly scanPages: number;
+}
+
+export interface CompactionCounters {
+  /** Times that somebody who wanted memory waited for compaction, and how those ended. */
+  readonly stalls: number;
+  readonly failures: number;
+  readonly successes: number;
+  readonly migrateScannedPages: number;
+  readonly freeScannedPages: number;
+  readonly isolatedPages: number;
+}
+
+const place = "/proc/vmstat";
+const reclaimers: readonly string[] = ["kswapd", "direct", "khugepaged", "proactive"];
+
+/** Fault `malformed`. */
+export function parseVmstat(text: string): Vmstat {
+  return {
+    compaction: parseCompaction(text),
+    stealPages: sumOf(text, "pgsteal"),
+    scanPages: sumOf(text, "pgscan"),
+  };
+}
+
+/** Faults: `missing`, `malformed`, `io`. */
+export function readVmstat(root: string): Vmstat {
+  return parseVmstat(readText(root, place));
+}
+
+function parseCompaction(text: string): CompactionCounters | null {
+  const stalls = numberOf(text, "compact_stall", place);
+  if (stalls === null) return null;
+  const counter = (name: string): number => numberOf(text, name, place) ?? 0;
+  return {
+    stalls,
+    failures: counter("compact_fail"),
+    successes: counter("compact_success"),
+    migrateScannedPages: counter("compact_migrate_scanned"),
+    freeScannedPages: counter("compact_free_scanned"),
+    isolatedPages: counter("compact_isolated"),
+  };
+}
+
+/** Each kernel names some of the parts, and counts a page under one of them. */
+function sumOf(text: string, counter: string): number {
+  return reclaimers.reduce((sum, reclaimer) => sum + (numberOf(text, `${counter}_${reclaimer}`, place) ?? 0), 0);
+}
