@@ -1,12 +1,12 @@
 /** Looks at what the agent needs of the kernel and the machine. Cheap where all is well: it runs at each start. */
 import { readCgroupTree } from "../kernel/cgroup.ts";
+import { hasDebugfs, isDebugfsMounted, readLockdown } from "../kernel/debugfs.ts";
 import { fileState, type FileState } from "../kernel/file-state.ts";
-import { readMountinfo } from "../kernel/mountinfo.ts";
 import { hasKernelSymbol, readKernelConfig } from "../kernel/kernel-config.ts";
-import { readLockdown } from "../kernel/lockdown.ts";
 import { lruGenPath, readEnabled } from "../kernel/lru-gen.ts";
 import { readPressure, systemPressurePath } from "../kernel/pressure.ts";
 import { readTextIfThere } from "../kernel/pseudo-file.ts";
+import { capability, hasCapability } from "../kernel/self.ts";
 
 /** Why there is no pressure information: see the kernel's Documentation/accounting/psi.rst. */
 export type PressureAbsence = "not_built" | "off_by_parameter" | "off_by_default" | "unknown";
@@ -35,75 +35,52 @@ export interface PrerequisiteFacts {
   readonly freeBlocks: FileState;
 }
 
-const debugfsPath = "/sys/kernel/debug";
-
-/** The capabilities that the agent uses, by their bit in CapEff; see capabilities(7). */
-const capabilityBits = { dacOverride: 1n, sysAdmin: 21n, sysResource: 24n } as const;
-
 function readIdentity(root: string): Pick<PrerequisiteFacts, "userId" | "capabilities"> {
   const text = textOrEmpty(root, "/proc/self/status");
   const userId = /^Uid:\t\d+\t(\d+)/m.exec(text)?.[1];
-  const mask = /^CapEff:\t([0-9a-f]+)/m.exec(text)?.[1];
-  const has = (bit: bigint): boolean => ((BigInt(`0x${mask}`) >> bit) & 1n) === 1n;
+  const digits = /^CapEff:\t([0-9a-f]+)/m.exec(text)?.[1];
+  const mask = digits === undefined ? null : BigInt(`0x${digits}`);
   return {
     userId: userId === undefined ? null : Number(userId),
-    capabilities:
-      mask === undefined
-        ? null
-        : {
-            sysAdmin: has(capabilityBits.sysAdmin),
-            sysResource: has(capabilityBits.sysResource),
-            dacOverride: has(capabilityBits.dacOverride),
-          },
+    capabilities: mask === null ? null : readCapabilities(mask),
   };
+}
+
+function readCapabilities(mask: bigint): NonNullable<PrerequisiteFacts["capabilities"]> {
+  return {
+    sysAdmin: hasCapability(mask, capability.sysAdmin),
+    sysResource: hasCapability(mask, capability.sysResource),
+    dacOverride: hasCapability(mask, capability.dacOverride),
+  };
+}
+
+/** What a reader says, null where it could not. */
+function answer<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
 }
 
 /** Text of a file that everybody may read; empty where it is not there. */
 function textOrEmpty(root: string, path: string): string {
-  try {
-    return readTextIfThere(root, path) ?? "";
-  } catch {
-    return "";
-  }
+  return answer(() => readTextIfThere(root, path)) ?? "";
 }
 
 function readCgroup(root: string): PrerequisiteFacts["cgroup"] {
-  try {
-    const { version, memoryMount } = readCgroupTree(root);
-    return { version, path: memoryMount };
-  } catch {
-    return null;
-  }
-}
-
-function hasDebugfsMount(root: string): boolean {
-  try {
-    return readMountinfo(root).some((mount) => mount.fileSystem === "debugfs" && mount.mountPoint === debugfsPath);
-  } catch {
-    return false;
-  }
+  const tree = answer(() => readCgroupTree(root));
+  return tree === null ? null : { version: tree.version, path: tree.memoryMount };
 }
 
 function readDebugfs(root: string): PrerequisiteFacts["debugfs"] {
-  if (hasDebugfsMount(root)) return "mounted";
-  return /^nodev\tdebugfs$/m.test(textOrEmpty(root, "/proc/filesystems")) ? "not_mounted" : "not_built";
-}
-
-function readLruGenMask(root: string): number | null {
-  try {
-    return readEnabled(root);
-  } catch {
-    return null;
-  }
+  if (answer(() => isDebugfsMounted(root)) === true) return "mounted";
+  return answer(() => hasDebugfs(root)) === true ? "not_mounted" : "not_built";
 }
 
 function readPressureFact(root: string): PrerequisiteFacts["pressure"] {
-  try {
-    readPressure(systemPressurePath(root, "memory"));
-    return { state: "ok" };
-  } catch {
-    return { state: "absent", why: findPressureAbsence(root) };
-  }
+  const pressure = answer(() => readPressure(systemPressurePath(root, "memory")));
+  return pressure === null ? { state: "absent", why: findPressureAbsence(root) } : { state: "ok" };
 }
 
 /** Only asked where pressure is absent: it may read the kernel's configuration, or all its symbols. */
@@ -129,10 +106,10 @@ export function readPrerequisiteFacts(root: string): PrerequisiteFacts {
     ...readIdentity(root),
     cgroup,
     pressure: readPressureFact(root),
-    lruGenMask: readLruGenMask(root),
+    lruGenMask: answer(() => readEnabled(root)),
     debugfs: readDebugfs(root),
     lruGenFile: fileState(root, lruGenPath, "both"),
-    lockdown: readLockdown(root),
+    lockdown: answer(() => readLockdown(root)),
     memoryReclaim: cgroup?.version === 2 ? fileState(root, `${cgroup.path}/memory.reclaim`, "write") : "missing",
     compactMemory: fileState(root, "/proc/sys/vm/compact_memory", "write"),
     freeBlocks: fileState(root, "/proc/pagetypeinfo", "read"),

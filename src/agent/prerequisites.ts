@@ -8,9 +8,8 @@ import { Fault, messageOf } from "../base/fault.ts";
 import type { Logger } from "../base/log.ts";
 import type { MemcgSettings, Settings } from "../config/schema.ts";
 import { readPrerequisiteFacts, type PressureAbsence, type PrerequisiteFacts } from "./prerequisite-facts.ts";
-import { under } from "../kernel/pseudo-file.ts";
 import { lruGenEnabledAll, writeEnabled } from "../kernel/lru-gen.ts";
-import { mount } from "../kernel/libc.ts";
+import { mountDebugfs } from "../kernel/debugfs.ts";
 import type { FileState } from "../kernel/file-state.ts";
 import type { BackendName } from "./status.ts";
 
@@ -375,9 +374,7 @@ export function mendPrerequisites(
 ): PrerequisiteFacts {
   const facts = readPrerequisiteFacts(root);
   if (settings.memcg.disabled || settings.memcg.backend === "memory_reclaim" || facts.lruGenMask === null) return facts;
-  const mounted =
-    facts.debugfs === "not_mounted" &&
-    attempt(log, () => mount("debugfs", under(root, "/sys/kernel/debug"), "debugfs"), "mounted debugfs");
+  const mounted = facts.debugfs === "not_mounted" && attempt(log, () => mountDebugfs(root), "mounted debugfs");
   const switched =
     !isOn(facts.lruGenMask) &&
     attempt(log, () => writeEnabled(root, lruGenEnabledAll), `switched lru_gen on (${lruGenEnabledAll})`);
