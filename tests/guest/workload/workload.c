@@ -5,6 +5,9 @@
  *                              `verify` reads all of it back, `quit` ends. Prints `held`, `verified` or `broken PAGE`.
  *   workload read FILE PASSES  reads the file so many times, 0 is for ever; prints `pass N MICROSECONDS` for each.
  *   workload touch MIB PASSES  anonymous memory of which every page is written in each pass; prints the same.
+ *   workload scatter FILE MIB FIFO  reads so much of FILE page by page, and after each page writes one of anonymous
+ *                              memory: the two lie in alternate pages. Prints `scattered`, and keeps the anonymous
+ *                              pages until `quit` is written to FIFO.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -103,6 +106,24 @@ static int passes(const char *path, uint64_t *memory, size_t bytes, unsigned lon
   return 0;
 }
 
+static int scatter(const char *path, size_t bytes, const char *fifo) {
+  static char page[PAGE];
+  uint64_t *memory = anonymous(bytes);
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) fail("open the file");
+  /* No read ahead: it would fill whole blocks with the file's pages, or one large folio. */
+  if (posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM) != 0) fail("advise on the file");
+  for (size_t at = 0; at < bytes; at += PAGE) {
+    if (pread(fd, page, PAGE, at) != PAGE) fail("read the file");
+    memory[at / 8] = word_at(at);
+  }
+  if (mkfifo(fifo, 0600) != 0 && errno != EEXIST) fail("make the fifo");
+  printf("scattered\n");
+  int orders = open(fifo, O_RDONLY);
+  if (orders < 0) fail("open the fifo");
+  return read(orders, page, PAGE) < 0;
+}
+
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc == 4 && strcmp(argv[1], "hold") == 0) return hold(bytes_of(argv[2]), argv[3]);
@@ -111,6 +132,7 @@ int main(int argc, char **argv) {
     size_t bytes = bytes_of(argv[2]);
     return passes(NULL, anonymous(bytes), bytes, strtoul(argv[3], NULL, 10));
   }
-  fprintf(stderr, "usage: workload hold MIB FIFO | read FILE PASSES | touch MIB PASSES\n");
+  if (argc == 5 && strcmp(argv[1], "scatter") == 0) return scatter(argv[2], bytes_of(argv[3]), argv[4]);
+  fprintf(stderr, "usage: workload hold MIB FIFO | read FILE PASSES | touch MIB PASSES | scatter FILE MIB FIFO\n");
   return 2;
 }
