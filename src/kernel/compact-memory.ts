@@ -32,7 +32,7 @@ export function compactNodes(root: string): number[] {
     .toSorted((left, right) => left - right);
 }
 
-/** Compacts and returns when it is done. Faults: `missing` (no compaction in this kernel), `denied`, `io`. */
-export function compact(root: string, node: number | null): void {
+/** Compacts all nodes or one, and returns when it is done. Faults: `missing` (no compaction here), `denied`, `io`. */
+export function compactMemory(root: string, node: number | null = null): void {
   writePath(compactPath(root, node), "1");
 }

@@ -22,6 +22,18 @@ export function numberNeeded(text: string, name: string, place: string): number 
   return number;
 }
 
+const reclaimers: readonly string[] = ["kswapd", "direct", "khugepaged", "proactive"];
+
+/**
+ * Sum of the lines `pgsteal_kswapd`, `pgsteal_direct` and so on for `counter` `pgsteal`: each kernel has some of them,
+ * and counts a page under one. Null where it has none. Fault `malformed`.
+ */
+export function sumOverReclaimers(text: string, counter: string, place: string): number | null {
+  const parts = reclaimers.map((reclaimer) => numberOf(text, `${counter}_${reclaimer}`, place));
+  const known = parts.filter((part) => part !== null);
+  return known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
+}
+
 function lineStart(text: string, name: string): number | null {
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
     const after = text[at + name.length];

@@ -10,7 +10,7 @@
  * Before 5.9 refaults are not told apart: `workingset_refault`. v1 has no pgsteal and pgscan here.
  */
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
-import { numberOf } from "./key-values.ts";
+import { numberOf, sumOverReclaimers } from "./key-values.ts";
 import { malformed, readPath } from "./pseudo-file.ts";
 
 export interface MemoryStat {
@@ -59,8 +59,8 @@ export function parseMemoryStat(text: string): MemoryStat {
     inactiveFileBytes: needed("inactive_file"),
     activeFileBytes: needed("active_file"),
     unevictableBytes: needed("unevictable"),
-    stealPages: sumOf(text, "pgsteal"),
-    scanPages: sumOf(text, "pgscan"),
+    stealPages: numberOf(text, "pgsteal", place) ?? sumOverReclaimers(text, "pgsteal", place),
+    scanPages: numberOf(text, "pgscan", place) ?? sumOverReclaimers(text, "pgscan", place),
     refaults: parseRefaults(text),
   };
 }
@@ -85,15 +85,4 @@ export function readMemoryStat(root: string, tree: CgroupTree, path: string): Me
 /** Faults as for `readMemoryStat`. */
 export function readRefaults(root: string, tree: CgroupTree, path: string): Refaults | null {
   return parseRefaults(readPath(cgroupFile(root, tree, path, "memory.stat"), "vanished"));
-}
-
-const reclaimers: readonly string[] = ["kswapd", "direct", "khugepaged", "proactive"];
-
-/** The kernel's own sum, else (before 5.18 or so) that of its parts; null where there is neither. */
-function sumOf(text: string, counter: string): number | null {
-  const whole = numberOf(text, counter, place);
-  if (whole !== null) return whole;
-  const parts = reclaimers.map((reclaimer) => numberOf(text, `${counter}_${reclaimer}`, place));
-  const known = parts.filter((part) => part !== null);
-  return known.length === 0 ? null : known.reduce((sum, part) => sum + part, 0);
 }

@@ -6,7 +6,7 @@
  *
  * All count pages or events since boot. Which lines there are depends on how the kernel was built.
  */
-import { numberOf } from "./key-values.ts";
+import { numberOf, sumOverReclaimers } from "./key-values.ts";
 import { readText } from "./pseudo-file.ts";
 
 export interface Vmstat {
@@ -28,14 +28,13 @@ export interface CompactionCounters {
 }
 
 const place = "/proc/vmstat";
-const reclaimers: readonly string[] = ["kswapd", "direct", "khugepaged", "proactive"];
 
 /** Fault `malformed`. */
 export function parseVmstat(text: string): Vmstat {
   return {
     compaction: parseCompaction(text),
-    stealPages: sumOf(text, "pgsteal"),
-    scanPages: sumOf(text, "pgscan"),
+    stealPages: sumOverReclaimers(text, "pgsteal", place) ?? 0,
+    scanPages: sumOverReclaimers(text, "pgscan", place) ?? 0,
   };
 }
 
@@ -56,9 +55,4 @@ function parseCompaction(text: string): CompactionCounters | null {
     freeScannedPages: counter("compact_free_scanned"),
     isolatedPages: counter("compact_isolated"),
   };
-}
-
-/** Each kernel names some of the parts, and counts a page under one of them. */
-function sumOf(text: string, counter: string): number {
-  return reclaimers.reduce((sum, reclaimer) => sum + (numberOf(text, `${counter}_${reclaimer}`, place) ?? 0), 0);
 }
