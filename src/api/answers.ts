@@ -1,0 +1,38 @@
+/** What each route does with the daemon. A route without an entry here does not compile. */
+import type { DaemonFace } from "../agent/face.ts";
+import { logLevelOf, runBodyOf } from "./body.ts";
+import type { AnswerOf, RouteName } from "./routes.ts";
+
+export interface Question {
+  /** The body as JSON, null where there was none; not yet judged. */
+  readonly body: unknown;
+  readonly save: boolean;
+}
+
+/** Routes that are answered with one value; the event stream is the server's own. */
+export type AnsweredRoute = Exclude<RouteName, "events">;
+
+type Answers = {
+  readonly [Name in AnsweredRoute]: (face: DaemonFace, question: Question) => AnswerOf<Name> | Promise<AnswerOf<Name>>;
+};
+
+export const answers: Answers = {
+  status: (face) => face.status(),
+  memcgStatus: (face) => face.memcgStatus(),
+  memcgSet: (face, { body, save }) => face.memcgSet(body, { save }),
+  compactStatus: (face) => face.compactStatus(),
+  compactSet: (face, { body, save }) => face.compactSet(body, { save }),
+  logLevelSet: (face, { body, save }) => face.logLevelSet(logLevelOf(body), { save }),
+  configShow: (face) => face.configShow(),
+  reload: (face) => face.reload(),
+  run: (face, { body }) => {
+    const { what, dry_run } = runBodyOf(body);
+    return face.run(what, { dryRun: dry_run });
+  },
+  metrics: async (face) => {
+    // Loaded with the first scrape: a daemon that nobody scrapes does not pay for it.
+    const { metricsText } = await import("./metrics.ts");
+    return metricsText({ agent: face.status(), memcg: face.memcgStatus(), compact: face.compactStatus() });
+  },
+  health: (face) => ({ health: face.status().health }),
+};

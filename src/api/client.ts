@@ -1,0 +1,185 @@
+/**
+ * Asks a daemon over its socket. Loads nothing but the route table: a control command shall take milliseconds.
+ *
+ * Answers are believed, not validated: they come from the same program, and a daemon of another version is pointed out.
+ */
+import { parseAddr } from "../base/address.ts";
+import { errnoOf, Fault, faultFrom, messageOf, type FaultKind } from "../base/fault.ts";
+import {
+  routes,
+  versionHeader,
+  type AnswerOf,
+  type BodyOf,
+  type ErrorAnswer,
+  type EventLine,
+  type RouteName,
+} from "./routes.ts";
+
+/** No daemon answers at the address: exit code 3. */
+export class NoDaemon extends Fault {
+  constructor(path: string, state: string, cause: unknown) {
+    super("missing", `cannot reach mem-agent at ${path}: ${state}; start it with "mem-agent serve"`, { cause });
+    this.name = "NoDaemon";
+  }
+}
+
+/** The daemon refused (a 4xx), with every problem that it named: exit code 4. */
+export class Refused extends Fault {
+  readonly status: number;
+
+  constructor(status: number, kind: FaultKind, answer: ErrorAnswer) {
+    super(kind, answer.error, { problems: answer.problems });
+    this.name = "Refused";
+    this.status = status;
+  }
+}
+
+export interface CallOptions<Name extends RouteName> {
+  readonly body?: BodyOf<Name>;
+  /** Also write the change into the daemon's configuration file. */
+  readonly save?: boolean;
+  /** How long to wait for the answer; null waits for ever. 10 s, and for ever for `run`, where it is left out. */
+  readonly timeoutMs?: number | null;
+  readonly signal?: AbortSignal;
+  /** The caller's version: a daemon of another one is told to `warn`. */
+  readonly version?: string;
+  readonly warn?: (message: string) => void;
+}
+
+const answerMs = 10_000;
+const eventLineLengthMax = 4 * 1024 * 1024;
+
+/**
+ * The daemon's answer to one request. `addr` is `unix:///path` or a path.
+ * NoDaemon when nobody is there, Refused for a 4xx, Fault `denied` without permission, Fault `io` for everything else.
+ */
+export async function call<Name extends Exclude<RouteName, "events">>(
+  addr: string,
+  name: Name,
+  options: CallOptions<Name> = {},
+): Promise<AnswerOf<Name>> {
+  const response = await ask(parseAddr(addr), name, options);
+  try {
+    const answer: unknown = routes[name].form === "text" ? await response.text() : await response.json();
+    return answer as AnswerOf<Name>;
+  } catch (error) {
+    throw faultFrom(error, `read the daemon's answer to ${routes[name].path}`, "io");
+  }
+}
+
+/** What happens, as it happens, until `signal` aborts, the caller stops iterating, or the daemon stops. */
+export async function* callEvents(
+  addr: string,
+  options: CallOptions<"events"> = {},
+): AsyncGenerator<EventLine, void, undefined> {
+  const path = parseAddr(addr);
+  const response = await ask(path, "events", { ...options, timeoutMs: options.timeoutMs ?? null });
+  const decoder = new TextDecoder();
+  let rest = "";
+  try {
+    for await (const chunk of response.body ?? []) {
+      const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split("\n");
+      rest = lines.pop() ?? "";
+      if (rest.length > eventLineLengthMax) throw new Fault("malformed", "cannot read events: a line has no end");
+      for (const line of lines) if (line !== "") yield JSON.parse(line) as EventLine;
+    }
+  } catch (error) {
+    if (options.signal?.aborted === true) return;
+    throw faultFrom(error, `go on reading events from ${path}`, "io");
+  }
+}
+
+async function ask<Name extends RouteName>(path: string, name: Name, options: CallOptions<Name>): Promise<Response> {
+  const { method, path: routePath } = routes[name];
+  const timeoutMs = options.timeoutMs === undefined ? (name === "run" ? null : answerMs) : options.timeoutMs;
+  const headers: Record<string, string> = { host: "localhost" };
+  if (options.body !== undefined) headers["content-type"] = "application/json";
+  const signals = [options.signal, timeoutMs === null ? undefined : AbortSignal.timeout(timeoutMs)].filter(
+    (signal) => signal !== undefined,
+  );
+  let response: Response;
+  try {
+    response = await fetch(`http://localhost${routePath}${options.save === true ? "?save=true" : ""}`, {
+      unix: path,
+      method,
+      headers,
+      // Bun gives up after five silent minutes of its own; a run may take longer.
+      timeout: false,
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
+    } as RequestInit);
+  } catch (error) {
+    throw unreachable(error, path, timeoutMs);
+  }
+  pointOutVersion(response, options);
+  if (!response.ok) throw await refused(response);
+  return response;
+}
+
+function unreachable(error: unknown, path: string, timeoutMs: number | null): Fault {
+  const errno = errnoOf(error);
+  switch (errno) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return new NoDaemon(path, "there is no such socket", error);
+    case "ECONNREFUSED":
+      return new NoDaemon(path, "nobody listens there", error);
+    case "EACCES":
+    case "EPERM":
+      return new Fault("denied", `cannot reach mem-agent at ${path}: permission denied; run this as root`, {
+        cause: error,
+      });
+    default:
+  }
+  if (error instanceof Error && error.name === "TimeoutError") {
+    return new Fault(
+      "io",
+      `cannot reach mem-agent at ${path}: no answer within ${(timeoutMs ?? 0) / 1000} s; see its log`,
+    );
+  }
+  return new Fault("io", `cannot reach mem-agent at ${path}: ${errno ?? messageOf(error)}; see its log`, {
+    cause: error,
+  });
+}
+
+function pointOutVersion(
+  response: Response,
+  { version, warn }: Pick<CallOptions<RouteName>, "version" | "warn">,
+): void {
+  const theirs = response.headers.get(versionHeader);
+  if (version === undefined || theirs === version) return;
+  warn?.(
+    theirs === null
+      ? "what answers there may be no mem-agent: it does not say its version"
+      : `the daemon is version ${theirs}, this command ${version}; restart the daemon`,
+  );
+}
+
+const kindOfStatus: Readonly<Record<number, FaultKind>> = {
+  400: "malformed",
+  403: "denied",
+  404: "missing",
+  409: "busy",
+};
+
+async function refused(response: Response): Promise<Fault> {
+  const { status } = response;
+  const answer = errorAnswerOf(await response.text().catch(() => "")) ?? {
+    error: `cannot do that: the daemon answered ${status} without a reason; see its log`,
+    problems: [],
+  };
+  if (status >= 500) return new Fault("io", answer.error, { problems: answer.problems });
+  return new Refused(status, kindOfStatus[status] ?? "invalid", answer);
+}
+
+function errorAnswerOf(text: string): ErrorAnswer | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null || !("error" in value) || !("problems" in value)) return null;
+    const { error, problems } = value;
+    if (typeof error !== "string" || !Array.isArray(problems)) return null;
+    return { error, problems: problems.map(String) };
+  } catch {
+    return null;
+  }
+}

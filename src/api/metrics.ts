@@ -1,0 +1,3 @@
+export function metricsText(_: unknown): string {
+  return "";
+}

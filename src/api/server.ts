@@ -1,0 +1,121 @@
+/** The control socket: HTTP and JSON over a unix socket, answered from a DaemonFace. */
+import type { DaemonFace } from "../agent/face.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import { answers } from "./answers.ts";
+import { readJson } from "./body.ts";
+import { eventStream, type EventStream } from "./event-stream.ts";
+import { admit } from "./gate.ts";
+import { listen, type Listener } from "./listener.ts";
+import { errorAnswer, Refusal, statusOf } from "./refusal.ts";
+import { routes, versionHeader, type AnswerForm, type RouteName } from "./routes.ts";
+
+export interface ServeOptions {
+  /** From `parseAddr`. */
+  readonly path: string;
+  readonly face: DaemonFace;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+export interface SocketServer extends Pick<Listener, "path" | "ensurePresent"> {
+  /** Ends event streams, lets requests under way be answered for half a second, and removes the socket. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Bun refuses what is larger without an answer that says why; ours comes first for anything that a person would send by
+ * mistake, and ends the connection.
+ */
+const bunBodyBytesMax = 64 * 1024 * 1024;
+const stopGraceMs = 500;
+
+const contentTypes: Readonly<Record<AnswerForm, string>> = {
+  json: "application/json",
+  lines: "application/jsonl",
+  text: "text/plain; version=0.0.4; charset=utf-8",
+};
+
+/**
+ * Serves `face` at `path`, mode 0600. Fault `busy` when a daemon lives there already, `denied` when something that is no
+ * socket is in its place.
+ */
+export async function serveSocket(options: ServeOptions): Promise<SocketServer> {
+  const streams = new Set<EventStream>();
+  const listener = await listen(options.path, (path) =>
+    Bun.serve({
+      // Bun closes a connection after 10 silent seconds, and gives a request's head as long, however it drips in.
+      unix: path,
+      maxRequestBodySize: bunBodyBytesMax,
+      development: false,
+      fetch: (request) => answer(request, options, streams),
+      error: (error) => failure(error, options),
+    }),
+  );
+  return {
+    path: listener.path,
+    ensurePresent: () => listener.ensurePresent(),
+    async stop() {
+      for (const stream of streams) stream.close();
+      await listener.stop(stopGraceMs);
+    },
+  };
+}
+
+async function answer(request: Request, options: ServeOptions, streams: Set<EventStream>): Promise<Response> {
+  try {
+    const { name, save } = admit({
+      method: request.method,
+      url: request.url,
+      header: (name) => request.headers.get(name),
+    });
+    if (name === "events") return respond(name, options, openStream(options, streams));
+    const body = await readJson(request.body);
+    if (body !== null && routes[name].body === null && !isEmptyObject(body)) {
+      throw new Refusal(400, `cannot ${request.method} ${routes[name].path} with a body: it takes none; leave it out`);
+    }
+    const value = await answers[name](options.face, { body, save });
+    return respond(name, options, typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
+  } catch (error) {
+    return failure(error, options);
+  }
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
+}
+
+function openStream({ face, clock }: ServeOptions, streams: Set<EventStream>): ReadableStream<Uint8Array> {
+  const stream = eventStream(
+    (listener) => face.onEvent(listener),
+    () => clock.wallMs(),
+    () => streams.delete(stream),
+  );
+  streams.add(stream);
+  return stream.body;
+}
+
+function respond(name: RouteName, { face }: ServeOptions, body: string | ReadableStream<Uint8Array>): Response {
+  return new Response(body, {
+    headers: {
+      "content-type": contentTypes[routes[name].form],
+      [versionHeader]: face.version,
+      "cache-control": "no-store",
+    },
+  });
+}
+
+function failure(error: unknown, { face, log }: ServeOptions): Response {
+  const status = statusOf(error);
+  const { error: message, problems } = errorAnswer(error);
+  if (status >= 500) log.error("a request failed", { status, why: error instanceof Error ? error.stack : error });
+  else log.debug("a request was refused", { status, why: message });
+  return new Response(`${JSON.stringify({ error: message, problems })}\n`, {
+    status,
+    headers: {
+      "content-type": contentTypes.json,
+      [versionHeader]: face.version,
+      ...(error instanceof Refusal ? error.headers : {}),
+    },
+  });
+}
