@@ -97,6 +97,13 @@ function isExecutableOfBun(path) {
   return existsSync(path) && statSync(path).size > 2 ** 20;
 }
 
+function aptGet(...words) {
+  spawnSync("apt-get", ["-y", "-q", "-o", "DPkg::Lock::Timeout=300", ...words], {
+    stdio: ["ignore", 2, 2],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
+}
+
 function installDebianPackages(needs) {
   const missing = debianPackages.filter((entry) => needs.includes(entry.need) && !entry.present());
   if (missing.length === 0) return;
@@ -106,14 +113,9 @@ function installDebianPackages(needs) {
     stop(...names.map((name) => `cannot install ${name}: ${why}; run: sudo apt-get install ${name}`));
   }
   say(`installing ${names.join(" ")}`);
-  const apt = (...words) =>
-    spawnSync("apt-get", ["-y", "-q", "-o", "DPkg::Lock::Timeout=300", ...words], {
-      stdio: ["ignore", 2, 2],
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-    }).status;
   // The lists may be old or missing; where they cannot be had, the install itself says so.
-  apt("update");
-  apt("install", "--no-install-recommends", ...names);
+  aptGet("update");
+  aptGet("install", "--no-install-recommends", ...names);
   const still = missing.filter((entry) => !entry.present()).map((entry) => entry.name);
   if (still.length > 0) stop(...still.map((name) => `cannot install ${name}: apt-get failed, see above; install it`));
 }
