@@ -10,7 +10,9 @@ const order = ["base", "config", "kernel", "core", "agent", "api", "cli"] as con
 const ordinaryFiles: Readonly<Record<string, string>> = {
   "src/base/log-output.ts": "the log file",
   "src/agent/config-file.ts": "the configuration file",
+  "src/agent/config-save.ts": "the configuration file, written",
   "src/api/listener.ts": "the control socket's place in the file system",
+  "src/cli/config-file.ts": "the configuration file that a command is given",
   "src/cli/handover.ts": "whether the program's own file can be started again",
   "src/cli/output.ts": "standard output, in one write before the end",
 };
