@@ -26,7 +26,7 @@ export interface EvictPlan {
   /** How much of both to evict at most. */
   readonly pages: number;
   /** The reason that the target ends with once `pages` are gone. */
-  readonly then: EndReason;
+  readonly endsWith: EndReason;
 }
 
 export type Plan = EvictPlan | { readonly do: "end"; readonly why: EndReason };

@@ -209,7 +209,7 @@ class Rotation {
       wrote: job.writesSinceLook > 0,
     });
     if (decision.do === "end") {
-      this.#end(job, decision.why === "amount_done" ? plan.then : decision.why, null);
+      this.#end(job, decision.why === "amount_done" ? plan.endsWith : decision.why, null);
       return;
     }
     job.idleLooks = decision.idleLooks;

@@ -9,6 +9,7 @@ import {
 } from "../core/refault.ts";
 import { cgroupFile, type CgroupTree } from "../kernel/cgroup.ts";
 import { isFault } from "../base/fault.ts";
+import type { KernelRelease } from "../kernel/kernel-release.ts";
 import { readMemoryStat } from "../kernel/memory-stat.ts";
 import { readSomeTotalUs } from "../kernel/pressure.ts";
 import type { CgroupState } from "./memcg-registry.ts";
@@ -21,10 +22,7 @@ export type RefaultSource = "refaults" | "io_stall";
  * from is still the oldest (seen: 2 of 51,200); 6.12 and 7.2 count all. In between nothing was tried: the stand-in
  * is used beside the counters there, and the larger counts.
  */
-export function refaultSourceOf(release: string): RefaultSource {
-  const match = /^(\d+)\.(\d+)/.exec(release);
-  if (match === null) return "io_stall";
-  const [major, minor] = [Number(match[1]), Number(match[2])];
+export function refaultSourceOf({ major, minor }: KernelRelease): RefaultSource {
   return major > 6 || (major === 6 && minor >= 12) ? "refaults" : "io_stall";
 }
 

@@ -233,7 +233,7 @@ class MemcgRun {
   }
 
   #pretend(): number {
-    for (const [target, plan] of this.#plans) this.#end(target, plan.then);
+    for (const [target, plan] of this.#plans) this.#end(target, plan.endsWith);
     return 0;
   }
 

@@ -11,7 +11,7 @@ import { readCgroupTree } from "../kernel/cgroup.ts";
 import { readKernelRelease } from "../kernel/kernel-release.ts";
 import { readEnabled } from "../kernel/lru-gen.ts";
 import { readMachineSeed } from "../kernel/machine-id.ts";
-import { pageSizeBytes } from "../kernel/page-size.ts";
+import { pageBytes as kernelPageBytes } from "../kernel/page-size.ts";
 import type { Backend } from "./backend.ts";
 import type { Events } from "./events.ts";
 import { LruGenBackend } from "./lru-gen-backend.ts";
@@ -84,7 +84,7 @@ export class MemcgService {
     const { cgroups: _, ...memcg } = this.#settings.memcg;
     const { choice } = meetPrerequisites(root, { memcg: { ...memcg, disabled: false }, compact: this.#settings.compact }, log);
     const tree = readCgroupTree(root);
-    const pageBytes = pageSizeBytes();
+    const pageBytes = kernelPageBytes();
     const pressure = new PressureReader(root, tree, clock);
     const source = refaultSourceOf(readKernelRelease(root));
     const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());
@@ -272,7 +272,7 @@ export class MemcgService {
   #refreshedMs: number | null = null;
 
   summary(): Omit<MemcgStatus, "targets"> {
-    const pageBytes = this.#machinery?.pageBytes ?? pageSizeBytes();
+    const pageBytes = this.#machinery?.pageBytes ?? kernelPageBytes();
     let refaultedPages = 0;
     for (const cgroup of this.#registry.cgroups.values()) refaultedPages += cgroup.refaultedPages;
     const priced = this.#settings.memcg.refault_percent_limit > 0;
@@ -302,7 +302,7 @@ export class MemcgService {
     const machinery = this.#machinery;
     const nowMs = this.#options.clock.monotonicMs();
     const view = {
-      pageBytes: machinery?.pageBytes ?? pageSizeBytes(),
+      pageBytes: machinery?.pageBytes ?? kernelPageBytes(),
       backend: machinery?.backend.name ?? "lru_gen",
       nextRunMs: (target: TargetState) => (target.settings.disabled ? null : Math.max(0, this.#dueMs(target) - nowMs)),
     } as const;

@@ -40,7 +40,7 @@ export type EvictionPlan =
       /** How much of both to evict at most. */
       readonly pages: number;
       /** The reason that the target ends with once `pages` are gone. */
-      readonly then: EndReason;
+      readonly endsWith: EndReason;
     }
   | { readonly do: "end"; readonly why: EndReason };
 
@@ -65,7 +65,7 @@ export function planEviction(input: EvictionInput): EvictionPlan {
     filePages: oldest.filePages,
     anonPages,
     pages: Math.min(cold, unprotected),
-    then: unprotected < cold ? "protected" : swapShort ? "swap_full" : "nothing_cold",
+    endsWith: unprotected < cold ? "protected" : swapShort ? "swap_full" : "nothing_cold",
   };
 }
 

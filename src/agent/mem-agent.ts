@@ -1,0 +1,270 @@
+/**
+ * The agent as a library: finds cold memory, gives it back, compacts, and says what it did.
+ *
+ *     import { MemAgent } from "mem-agent";
+ *     const agent = new MemAgent({ settings: { memcg: { period_secs: 300 } } });
+ *     await agent.start();
+ *
+ * Without socket and without file; the daemon is this and those two.
+ */
+import { systemClock, type Clock, type Timer } from "../base/clock.ts";
+import { Fault, isFault, messageOf } from "../base/fault.ts";
+import { quietLog, type Logger } from "../base/log.ts";
+import { parseCompactChange, parseMemcgChange, type ParsedChange } from "../config/change.ts";
+import { applyChange, startSettings, type LiveSettings, type Merged, type Origin, type SettingChange } from "../config/merge.ts";
+import { problemsFault } from "../config/problems.ts";
+import type { Settings, SettingsOverrides } from "../config/schema.ts";
+import { dueMs, isDue } from "../core/schedule.ts";
+import { compactChildCommand } from "./compact-child.ts";
+import { Compactor } from "./compact-run.ts";
+import { Events, type TimedEvent } from "./events.ts";
+import type { ChangeAnswer } from "./face.ts";
+import { MemcgService } from "./memcg-service.ts";
+import { meetPrerequisites } from "./prerequisites.ts";
+import type { CompactRunReport, CompactStatus, MemcgRunReport, MemcgStatus, RunReport, Warning } from "./status.ts";
+import { Warnings } from "./warnings.ts";
+
+export interface MemAgentOptions {
+  /** What differs from the defaults. Checked by type only: parse what comes from people. */
+  readonly settings?: SettingsOverrides;
+  /** Age and decide everything, but evict and compact nothing. */
+  readonly dryRun?: boolean;
+  /** Root of the kernel's files; "/" unless a test has its own. */
+  readonly kernelRoot?: string;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** What compacts in a process of its own; see `compactChildCommand`. */
+  readonly compactCommand?: readonly string[];
+}
+
+type RunWhat = "memcg" | "compact";
+
+export class MemAgent {
+  readonly events: Events;
+  readonly warnings: Warnings;
+  readonly #root: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #dryRun: boolean;
+  readonly #memcg: MemcgService;
+  readonly #compactor: Compactor;
+  #live: LiveSettings;
+  #timer: Timer | null = null;
+  #ticking: Promise<void> | null = null;
+  #state: "new" | "started" | "stopped" = "new";
+  #compactRanMs: number | null = null;
+
+  constructor(options: MemAgentOptions = {}) {
+    this.#root = options.kernelRoot ?? "/";
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? quietLog;
+    this.#dryRun = options.dryRun ?? false;
+    this.#live = startSettings({ flags: options.settings ?? {} });
+    this.events = new Events(() => this.#clock.wallMs());
+    this.warnings = new Warnings(this.#clock, this.#log, this.events);
+    this.#memcg = new MemcgService({
+      root: this.#root,
+      clock: this.#clock,
+      log: this.#log,
+      events: this.events,
+      warnings: this.warnings,
+      settings: this.#live.settings,
+      dryRun: this.#dryRun,
+    });
+    this.#compactor = new Compactor({
+      root: this.#root,
+      clock: this.#clock,
+      warnings: this.warnings,
+      command: options.compactCommand ?? compactChildCommand(),
+    });
+  }
+
+  /** The settings in force. */
+  get settings(): Settings {
+    return this.#live.settings;
+  }
+
+  /** The settings with where each came from. */
+  get live(): LiveSettings {
+    return this.#live;
+  }
+
+  get dryRun(): boolean {
+    return this.#dryRun;
+  }
+
+  /**
+   * Checks and mends what the kernel must offer, and begins to run. Faults: `missing` with one problem for each
+   * prerequisite that an enabled feature lacks.
+   */
+  start(): void {
+    if (this.#state !== "new") throw new Fault("busy", "cannot start: this agent was started before; make a new one");
+    const { memcg, compact } = this.#live.settings;
+    meetPrerequisites(this.#root, { memcg: { ...memcg, disabled: this.#memcg.disabled }, compact }, this.#log);
+    this.#memcg.open();
+    this.#compactor.begin(compact);
+    this.#compactRanMs = this.#clock.monotonicMs();
+    this.#state = "started";
+    this.#schedule();
+  }
+
+  /** Ends a run at its next batch and a compaction at once. Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#state = "stopped";
+    this.#timer?.cancel();
+    this.#timer = null;
+    await Promise.all([this.#memcg.stop(), this.#compactor.stop()]);
+    await this.#ticking;
+  }
+
+  memcgStatus(): MemcgStatus {
+    return this.#memcg.status();
+  }
+
+  /** As `memcgStatus` without its targets: cheap however many cgroups there are. */
+  memcgSummary(): Omit<MemcgStatus, "targets"> {
+    return this.#memcg.summary();
+  }
+
+  compactStatus(): CompactStatus {
+    const due = this.#compactDueMs();
+    const secs = due === null ? null : Math.max(0, (due - this.#clock.monotonicMs()) / 1000);
+    return this.#compactor.status(this.#live.settings.compact, secs);
+  }
+
+  get warningList(): readonly Warning[] {
+    return this.warnings.list;
+  }
+
+  /** Changes memcg settings, whole or not at all. Fault `invalid` with every problem. */
+  memcgSet(change: unknown): ChangeAnswer {
+    return this.#change("memcg", parseMemcgChange(change));
+  }
+
+  /** Changes compact settings, whole or not at all. Fault `invalid` with every problem. */
+  compactSet(change: unknown): ChangeAnswer {
+    return this.#change("compact", parseCompactChange(change));
+  }
+
+  #change(what: RunWhat, parsed: ParsedChange): ChangeAnswer {
+    return { changes: this.adopt(this.merged(`change ${what} settings`, parsed, "socket"), true), saved: null };
+  }
+
+  /** What a parsed change would make of the settings. Fault `invalid` with every problem. */
+  merged(doing: string, parsed: ParsedChange, origin: Origin): Merged {
+    if (parsed.problems.length > 0) throw problemsFault(doing, parsed.problems);
+    const result = applyChange(this.#live, parsed.change, origin);
+    if (!result.ok) throw problemsFault(doing, result.problems);
+    return result;
+  }
+
+  /** Puts settings in force. `announce` logs each change and tells those who listen. */
+  adopt(merged: Merged, announce: boolean): readonly SettingChange[] {
+    this.#live = merged.live;
+    this.#memcg.applySettings(merged.live.settings);
+    if (this.#state === "started") this.#beginCompaction();
+    for (const { key, from, to, origin } of announce ? merged.changes : []) {
+      this.#log.info("setting changed", { key, from: plain(from), to: plain(to), origin });
+      this.events.emit({ event: "setting_changed", key, from, to, origin });
+    }
+    this.#schedule();
+    return merged.changes;
+  }
+
+  #beginCompaction(): void {
+    try {
+      this.#compactor.begin(this.#live.settings.compact);
+    } catch (error) {
+      this.#failed("compact", error);
+    }
+  }
+
+  /**
+   * Runs a period now, due or not. Faults: `busy` while one is under way, `invalid` for a feature that is disabled, and
+   * what keeps the run from being made.
+   */
+  async run(what: RunWhat, options: { readonly dryRun?: boolean } = {}): Promise<RunReport> {
+    if (this.#state !== "started") throw new Fault("missing", "cannot run: the agent is not started; start it");
+    try {
+      return what === "memcg" ? await this.#runMemcg(true, options.dryRun ?? false) : await this.#runCompact(true);
+    } finally {
+      this.#schedule();
+    }
+  }
+
+  onEvent(listener: (event: TimedEvent) => void): () => void {
+    return this.events.on(listener);
+  }
+
+  async #runMemcg(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
+    const report = await this.#memcg.run(asked, dryRun);
+    this.#compactor.noteEviction(report.evicted_bytes.anon_bytes + report.evicted_bytes.file_bytes);
+    return report;
+  }
+
+  async #runCompact(asked: boolean): Promise<CompactRunReport> {
+    const settings = this.#live.settings.compact;
+    if (asked && settings.disabled) {
+      const message = "cannot run: compact is disabled; `mem-agent compactset --compact-disabled false` enables it";
+      throw new Fault("invalid", message);
+    }
+    if (this.#dryRun) throw new Fault("invalid", "cannot compact: this is a dry run; start without --dry-run");
+    try {
+      const report = await this.#compactor.run(settings, { asked });
+      this.warnings.clear("compact");
+      this.events.emit({ event: "compact_run", report });
+      const fields = { decision: report.decision, end: report.end ?? "none", wall_secs: report.wall_secs };
+      if (report.compacted) this.#log.info("compaction", { ...fields, why: report.why });
+      else this.#log.debug("compaction", { ...fields, why: report.why });
+      return report;
+    } finally {
+      this.#compactRanMs = this.#clock.monotonicMs();
+    }
+  }
+
+  #compactDueMs(): number | null {
+    const { disabled, period_secs } = this.#live.settings.compact;
+    return disabled || this.#dryRun ? null : dueMs(this.#compactRanMs, period_secs * 1000, 1);
+  }
+
+  /** One timer for whatever is due first; none while a run is on. */
+  #schedule(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (this.#state !== "started" || this.#ticking !== null) return;
+    const due = [this.#memcg.nextDueMs(), this.#compactDueMs()].filter((at) => at !== null);
+    if (due.length === 0) return;
+    const delayMs = Math.max(0, Math.min(...due) - this.#clock.monotonicMs());
+    this.#timer = this.#clock.after(delayMs, () => {
+      this.#ticking = this.#tick().finally(() => {
+        this.#ticking = null;
+        this.#schedule();
+      });
+    });
+  }
+
+  /** Eviction first: what it frees is what compaction makes whole. */
+  async #tick(): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    const memcgDue = this.#memcg.nextDueMs();
+    if (memcgDue !== null && memcgDue <= nowMs && !this.#memcg.running) {
+      await this.#runMemcg(false, false).catch((error: unknown) => this.#failed("memcg", error));
+    }
+    const compactDue = this.#compactDueMs();
+    const periodMs = this.#live.settings.compact.period_secs * 1000;
+    if (this.#state !== "started" || compactDue === null || this.#compactor.running) return;
+    if (!isDue(compactDue, this.#clock.monotonicMs(), periodMs)) return;
+    await this.#runCompact(false).catch((error: unknown) => this.#failed("compact", error));
+  }
+
+  /** A run that failed is a warning until one does not; what is not a fault of the machine is ours and ends us. */
+  #failed(what: RunWhat, error: unknown): void {
+    if (!isFault(error)) throw error;
+    this.warnings.raise(what, messageOf(error), "mem-agent doctor");
+  }
+}
+
+/** A value for a log field. */
+function plain(value: SettingChange["from"]): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
