@@ -48,8 +48,8 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll("_", "-");
 }
 
-/** `, did you mean "X"?` or nothing: the end of a message about an unknown name. */
+/** ` (did you mean "X"?)` or nothing: the end of a message about an unknown name. */
 export function didYouMean(name: string, names: Iterable<string>): string {
   const found = nearest(name, names);
-  return found === null ? "" : `, did you mean "${found}"?`;
+  return found === null ? "" : ` (did you mean "${found}"?)`;
 }
