@@ -140,6 +140,8 @@ export interface CompactStatus {
   readonly last_run: CompactRunReport | null;
   readonly last_compaction: CompactRunReport | null;
   readonly free: FreeStatus | null;
+  /** What memcg runs evicted since the last compaction (or the start): how much of it came free in large blocks? */
+  readonly evicted_since_compaction_bytes: number;
   /** Why the next run would compact, as memory is now; null where it would not. */
   readonly wanted: string | null;
   /** Process of a compaction under way, or of one that has not ended although it was killed. */

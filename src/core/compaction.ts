@@ -3,6 +3,7 @@
  * below its order), so what counts is how much of it lies in smaller ones: in the movable part, which is all that a
  * compaction can put together. See Documentation/admin-guide/mm/concepts.rst, "Compaction".
  */
+import { bytesText, percentText } from "../base/units.ts";
 import type { CompactSettings } from "../config/schema.ts";
 import { isAbove } from "./pressure.ts";
 
@@ -102,10 +103,17 @@ export interface CompactionAnswer {
   readonly why: string;
 }
 
-/** Whether to compact now, and why (SPEC 5). Somebody's wish overrides the threshold, not the pressure. */
+/** The answer where nothing needs to be read. */
+export const disabledAnswer: CompactionAnswer = {
+  compact: false,
+  decision: "disabled",
+  why: "compaction is disabled (compact.disabled)",
+};
+
+/** Whether to compact now, and why. Somebody's wish overrides the threshold, not the pressure. */
 export function decideCompaction(question: CompactionQuestion): CompactionAnswer {
   const { settings, pressurePercent } = question;
-  if (settings.disabled) return no("disabled", "compaction is disabled (compact.disabled)");
+  if (settings.disabled) return disabledAnswer;
   if (isAbove(pressurePercent, settings.period_psi_percent_limit)) {
     return no(
       "pressure",
@@ -152,6 +160,23 @@ export function countsAsCompaction(end: CompactEnd): boolean {
   return end === "done" || end === "timeout";
 }
 
+/**
+ * What became of the memory that was evicted since the last compaction, as a part of the reason to compact: null where
+ * nothing was evicted, nothing is reported to a host, or at least half of what is free can be.
+ */
+export function evictionNote(memory: {
+  readonly evictedBytes: number;
+  readonly freeBytes: number;
+  readonly reportableBytes: number | null;
+}): string | null {
+  const { evictedBytes, freeBytes, reportableBytes } = memory;
+  if (evictedBytes === 0 || reportableBytes === null || reportableBytes * 2 >= freeBytes) return null;
+  return (
+    `${bytesText(evictedBytes)} were evicted since then, ` +
+    `and only ${bytesText(reportableBytes)} of ${bytesText(freeBytes)} free can be reported to the host`
+  );
+}
+
 function yes(decision: CompactDecision, why: string): CompactionAnswer {
   return { compact: true, decision, why };
 }
@@ -171,8 +196,4 @@ function pagesText(pages: number): string {
 
 function numberText(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
-}
-
-function percentText(percent: number): string {
-  return `${Number(percent.toFixed(2))}%`;
 }

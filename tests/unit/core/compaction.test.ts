@@ -7,6 +7,7 @@ import {
   compactEndTexts,
   countsAsCompaction,
   decideCompaction,
+  evictionNote,
   movableBlocks,
   pagesBelow,
   pagesFrom,
@@ -125,7 +126,7 @@ const rows: readonly Row[] = [
     name: "pressure",
     change: { pressurePercent: 1.234, free: free(9000, 10) },
     decision: "pressure",
-    why: "the system stalled 1.23% of the waiting period (period_psi_percent_limit 1%)",
+    why: "the system stalled 1.2 % of the waiting period (period_psi_percent_limit 1.0 %)",
   },
   { name: "pressure at the limit", change: { pressurePercent: 1, free: free(9000, 10) }, decision: "fragmented" },
   { name: "pressure goes before a wish", change: { pressurePercent: 2, asked: true }, decision: "pressure" },
@@ -169,6 +170,24 @@ describe("countsAsCompaction", () => {
   test.each(compactEnds.map((end) => [end] as const))("%s", (end) => {
     expect(countsAsCompaction(end)).toBe(ends[end]);
     expect(compactEndTexts[end]).not.toBe("");
+  });
+});
+
+describe("evictionNote", () => {
+  const mib = 2 ** 20;
+
+  test("says how little of what was evicted reaches the host", () => {
+    expect(evictionNote({ evictedBytes: 900 * mib, freeBytes: 950 * mib, reportableBytes: 20 * mib })).toBe(
+      "900 MiB were evicted since then, and only 20.0 MiB of 950 MiB free can be reported to the host",
+    );
+  });
+
+  test.each([
+    ["nothing was evicted", 0, 1000, 20],
+    ["half of it is reportable", 900, 1000, 500],
+    ["nothing reports", 900, 1000, null],
+  ] as const)("no note where %s", (_name, evictedBytes, freeBytes, reportableBytes) => {
+    expect(evictionNote({ evictedBytes, freeBytes, reportableBytes })).toBeNull();
   });
 });
 

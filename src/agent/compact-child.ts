@@ -1,0 +1,33 @@
+/**
+ * The process that compacts. Writing to compact_memory blocks in the kernel until all of memory was gone through, and
+ * only a fatal signal ends it early; so the writing is done by a process of its own: this program, called again with a
+ * hidden word as its only argument. It starts nothing else and needs no environment.
+ */
+import { join } from "node:path";
+import { messageOf } from "../base/fault.ts";
+import { canCompact, compactMemory, compactNodes } from "../kernel/compact-memory.ts";
+
+/** First argument that makes the program this child; src/main.ts looks for it before it does anything else. */
+export const compactChildWord = "compact-child";
+
+/**
+ * What starts such a process: the executable itself when compiled, else Bun with this package's entry. A compiled
+ * program that has the agent as a library is not this program: it names a command of its own.
+ */
+export function compactChildCommand(): readonly string[] {
+  if (Bun.isStandaloneExecutable) return [process.execPath, compactChildWord];
+  return [process.execPath, join(import.meta.dir, "../main.ts"), compactChildWord];
+}
+
+/** The whole of the child: compacts, and returns the exit status. What went wrong is one line for the error output. */
+export function runCompactChild(root: string, writeError: (line: string) => void): number {
+  try {
+    // Where the sysctl is hidden, as in some sandboxes, the nodes may still be compacted one by one.
+    const nodes = canCompact(root) ? [] : compactNodes(root);
+    for (const node of nodes.length > 0 ? nodes : [null]) compactMemory(root, node);
+    return 0;
+  } catch (error) {
+    writeError(`${messageOf(error)}\n`);
+    return 1;
+  }
+}

@@ -1,0 +1,160 @@
+/** A kernel's files for tests of compaction: what they say is set, as the kernel would change it. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../../../src/base/clock.ts";
+import type { CompactChild, SpawnChild } from "../../../src/agent/compact-process.ts";
+
+const orders = 11;
+
+function row(numbers: readonly number[]): string {
+  return numbers.map((count) => String(count).padStart(6)).join(" ");
+}
+
+export class CompactKernel implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), "mem-agent-compact-"));
+  #memoryUs = 0;
+
+  constructor() {
+    for (const folder of ["proc/pressure", "proc/sys/vm", "sys/module/page_reporting/parameters"]) {
+      mkdirSync(join(this.root, folder), { recursive: true });
+    }
+    this.setFree({ 0: 1000, 9: 10 });
+    this.setReportingOrder(9);
+    this.stall(0);
+    this.#write("proc/sys/vm/compact_memory", "");
+  }
+
+  /** Free movable blocks by order; those that are not named are none. */
+  setFree(blocks: Readonly<Record<number, number>>): void {
+    const counts = Array.from({ length: orders }, (_, order) => blocks[order] ?? 0);
+    const none = counts.map(() => 0);
+    this.#write("proc/buddyinfo", `Node 0, zone   Normal ${row(counts)} \n`);
+    this.#write(
+      "proc/pagetypeinfo",
+      [
+        "Page block order: 9",
+        "Pages per block:  512",
+        "",
+        `Free pages count per migrate type at order ${row([...counts.keys()])} `,
+        `Node    0, zone   Normal, type    Unmovable ${row(none)} `,
+        `Node    0, zone   Normal, type      Movable ${row(counts)} `,
+        `Node    0, zone   Normal, type  Reclaimable ${row(none)} `,
+        "",
+        "Number of blocks type     Unmovable      Movable  Reclaimable ",
+        "Node 0, zone   Normal             0            1            0 ",
+        "",
+      ].join("\n"),
+    );
+  }
+
+  setReportingOrder(order: number): void {
+    this.#write("sys/module/page_reporting/parameters/page_reporting_order", `${order}\n`);
+  }
+
+  /** The system stalled so many milliseconds more for memory. Also mends what an armed trigger left in the file. */
+  stall(ms: number): void {
+    this.#memoryUs += ms * 1000;
+    for (const [resource, us] of [
+      ["memory", this.#memoryUs],
+      ["io", 0],
+    ] as const) {
+      this.#write(`proc/pressure/${resource}`, `some avg10=0.00 avg60=0.00 avg300=0.00 total=${us}\n`);
+    }
+  }
+
+  remove(path: string): void {
+    rmSync(join(this.root, path), { recursive: true });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true });
+  }
+
+  #write(path: string, text: string): void {
+    writeFileSync(join(this.root, path), text);
+  }
+}
+
+/** A clock that a test moves; what is due happens on the way, in order. */
+export class ManualClock implements Clock {
+  #nowMs = 1000;
+  readonly #pending = new Set<{ readonly atMs: number; readonly act: () => void }>();
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, then: () => void): { cancel(): void } {
+    const entry = { atMs: this.#nowMs + Math.max(0, delayMs), act: then };
+    this.#pending.add(entry);
+    return { cancel: () => void this.#pending.delete(entry) };
+  }
+
+  /** How many timers are armed. */
+  get armed(): number {
+    return this.#pending.size;
+  }
+
+  /** Lets `ms` pass in steps of at most 10 ms, with everything that promises do in between. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 10) {
+      this.#nowMs += Math.min(10, left);
+      for (const entry of [...this.#pending].filter((entry) => entry.atMs <= this.#nowMs)) {
+        if (this.#pending.delete(entry)) entry.act();
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/** Processes that end when a test says so. */
+export class FakeChildren {
+  readonly started: FakeChild[] = [];
+  readonly #kernel: CompactKernel;
+
+  constructor(kernel: CompactKernel) {
+    this.#kernel = kernel;
+  }
+
+  readonly spawn: SpawnChild = (command) => {
+    this.#kernel.stall(0);
+    const child = new FakeChild(100 + this.started.length, command);
+    this.started.push(child);
+    return child;
+  };
+
+  get last(): FakeChild {
+    const child = this.started.at(-1);
+    if (child === undefined) throw new Error("no process was started");
+    return child;
+  }
+}
+
+export class FakeChild implements CompactChild {
+  readonly pid: number;
+  readonly command: readonly string[];
+  readonly ended: Promise<string | null>;
+  /** Ends it: null for success, else what went wrong. */
+  readonly end: (error: string | null) => void;
+  kills = 0;
+  /** False: stays in the kernel although it was killed. */
+  mortal = true;
+
+  constructor(pid: number, command: readonly string[]) {
+    this.pid = pid;
+    this.command = command;
+    const { promise, resolve } = Promise.withResolvers<string | null>();
+    this.ended = promise;
+    this.end = resolve;
+  }
+
+  kill(): void {
+    this.kills += 1;
+    if (this.mortal) this.end("killed by SIGKILL");
+  }
+}
