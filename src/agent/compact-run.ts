@@ -36,7 +36,7 @@ export interface CompactorOptions {
   readonly root: string;
   readonly clock: Clock;
   readonly warnings: Pick<Warnings, "raise" | "clear">;
-  /** Program and arguments that compact and end: see `compactChildCommand`. */
+  /** Program and arguments that compact and end; `root` is added as the last one. See `compactChildCommand`. */
   readonly command: readonly string[];
   readonly spawn?: SpawnChild;
 }
@@ -199,7 +199,8 @@ export class Compactor {
 
   /** Compacts, and stays responsible for a process that does not end although it was killed. */
   async #compact(settings: CompactSettings, signal: AbortSignal): Promise<CompactionOutcome> {
-    const { root, clock, command } = this.#options;
+    const { root, clock } = this.#options;
+    const command = [...this.#options.command, root];
     const onStart = (child: CompactChild): void => {
       this.#child = child;
     };

@@ -43,7 +43,7 @@ describe("the child", () => {
   });
 
   function child(): number {
-    return runCompactChild(kernel.root, (line) => void said.push(line));
+    return runCompactChild([kernel.root], (line) => void said.push(line));
   }
 
   test("compacts all memory with one write", () => {
@@ -68,6 +68,11 @@ describe("the child", () => {
     kernel.remove(memoryFile);
     expect(child()).toBe(1);
     expect(said.join("")).toMatch(/^cannot write .*compact_memory.*\n$/);
+  });
+
+  test.each([[[]], [["/", "more"]]])("refuses arguments %p", (args) => {
+    expect(runCompactChild(args, (line) => void said.push(line))).toBe(2);
+    expect(said.join("")).toContain("use `mem-agent run compact`");
   });
 
   test("is this program again", () => {

@@ -79,7 +79,7 @@ describe("a run", () => {
       },
       pressure_percent: 0,
     });
-    expect(children.last.command).toEqual(["/bin/compact", "now"]);
+    expect(children.last.command).toEqual(["/bin/compact", "now", kernel.root]);
     expect(clock.armed).toBe(0);
   });
 
