@@ -8,7 +8,7 @@
  */
 
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, linkSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, linkSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, join } from "node:path";
 
@@ -65,11 +65,15 @@ function installNodeModules() {
   const installed = join(root, "node_modules/.package-lock.json");
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   say("installing the packages of package-lock.json");
-  const { status } = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
+  // The lock file's versions and hashes hold here as with `npm ci`. That one refuses a lock file without the packages
+  // for every other platform, and not every registry carries those, so the lock file cannot name them.
+  const { status } = spawnSync("npm", ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: root,
     stdio: ["ignore", 2, 2],
   });
-  if (status !== 0) stop("cannot install packages: npm ci failed, see above; mend that and run this again");
+  if (status !== 0) stop("cannot install packages: npm failed, see above; mend that and run this again");
+  // npm leaves its record alone where nothing had to change.
+  utimesSync(installed, new Date(), new Date());
 }
 
 /** Path of Bun. Its package puts a stub where the executable belongs until an install script has run. */
