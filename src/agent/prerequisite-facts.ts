@@ -1,8 +1,10 @@
 /** Looks at what the agent needs of the kernel and the machine. Cheap where all is well: it runs at each start. */
 import { readCgroupTree } from "../kernel/cgroup.ts";
+import { readCmdline } from "../kernel/cmdline.ts";
 import { hasDebugfs, isDebugfsMounted, readLockdown } from "../kernel/debugfs.ts";
 import { fileState, type FileState } from "../kernel/file-state.ts";
 import { hasKernelSymbol, readKernelConfig } from "../kernel/kernel-config.ts";
+import { readKernelRelease } from "../kernel/kernel-release.ts";
 import { lruGenPath, readEnabled } from "../kernel/lru-gen.ts";
 import { readPressure, systemPressurePath } from "../kernel/pressure.ts";
 import { readTextIfThere } from "../kernel/pseudo-file.ts";
@@ -55,7 +57,7 @@ function readCapabilities(mask: bigint): NonNullable<PrerequisiteFacts["capabili
 }
 
 /** What a reader says, null where it could not. */
-function answer<T>(read: () => T): T | null {
+export function answer<T>(read: () => T): T | null {
   try {
     return read();
   } catch {
@@ -85,11 +87,9 @@ function readPressureFact(root: string): PrerequisiteFacts["pressure"] {
 
 /** Only asked where pressure is absent: it may read the kernel's configuration, or all its symbols. */
 function findPressureAbsence(root: string): PressureAbsence {
-  const settings = textOrEmpty(root, "/proc/cmdline").trim().split(/\s+/);
-  const last = settings.findLast((word) => word.startsWith("psi="));
-  if (last !== undefined && /^psi=(0|off|n|no|false)$/i.test(last)) return "off_by_parameter";
-  const release = textOrEmpty(root, "/proc/sys/kernel/osrelease").trim();
-  const config = readKernelConfig(root, release === "" ? null : release);
+  const psi = answer(() => readCmdline(root))?.get("psi") ?? null;
+  if (psi !== null && /^(0|off|n|no|false)$/i.test(psi)) return "off_by_parameter";
+  const config = readKernelConfig(root, answer(() => readKernelRelease(root))?.release ?? null);
   if (config !== null) {
     if (config.option("CONFIG_PSI") !== "y") return "not_built";
     return config.option("CONFIG_PSI_DEFAULT_DISABLED") === "y" ? "off_by_default" : "unknown";

@@ -22,7 +22,7 @@ export interface Check {
   readonly state: CheckState;
   /** What was seen, in one line. */
   readonly observed: string;
-  /** The exact line that mends it; null where there is nothing to mend. */
+  /** The exact line that mends it, or one line for each kind of machine; null where there is nothing to mend. */
   readonly remedy: string | null;
   /** True when an enabled feature cannot work without it: then a failure ends the start. */
   readonly needed: boolean;
@@ -98,12 +98,16 @@ export function chooseBackend(
   }
 }
 
-function check(
-  key: string,
-  title: string,
-  needed: boolean,
-  found: { state: CheckState; observed: string; remedy?: string },
-): Check {
+/** What a look at one thing shows. */
+export interface Found {
+  readonly state: CheckState;
+  readonly observed: string;
+  readonly remedy?: string;
+}
+
+export const runAsRoot = "sudo mem-agent … (run it as root)";
+
+function check(key: string, title: string, needed: boolean, found: Found): Check {
   return { key, title, needed, state: found.state, observed: found.observed, remedy: found.remedy ?? null };
 }
 
@@ -117,7 +121,7 @@ function checkRoot(facts: PrerequisiteFacts, needed: boolean): Check {
   const { userId, capabilities } = facts;
   if (userId !== 0 && capabilities?.dacOverride !== true) {
     const observed = userId === null ? "user unknown" : `user ${userId} without CAP_DAC_OVERRIDE`;
-    return check("root", title, needed, { state: wrong(needed), observed, remedy: "run it as root: sudo mem-agent …" });
+    return check("root", title, needed, { state: wrong(needed), observed, remedy: runAsRoot });
   }
   if (capabilities === null) {
     return check("root", title, needed, { state: "ok", observed: `user ${userId}, capabilities unknown` });
@@ -203,8 +207,7 @@ function lruGenCase(
 const debugfsMountLine = "mount -t debugfs debugfs /sys/kernel/debug";
 
 function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check {
-  const made = (found: { state: CheckState; observed: string; remedy?: string }): Check =>
-    check("debugfs", "debugfs", needed, found);
+  const made = (found: Found): Check => check("debugfs", "debugfs", needed, found);
   if (facts.debugfs === "not_built") {
     return made({
       state: bad,
@@ -228,8 +231,7 @@ function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check
 }
 
 function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check {
-  const made = (found: { state: CheckState; observed: string; remedy?: string }): Check =>
-    check("lru_gen", "multi-gen LRU", needed, found);
+  const made = (found: Found): Check => check("lru_gen", "multi-gen LRU", needed, found);
   if (facts.lruGenMask === null) {
     return made({
       state: bad,
@@ -256,21 +258,20 @@ function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check 
   return made({
     state: bad,
     observed: `on, ${mask}, but /sys/kernel/debug/lru_gen ${opened[facts.lruGenFile]}`,
-    remedy: isLockedDown(facts) ? "lockdown=none (on the kernel's command line)" : "run it as root: sudo mem-agent …",
+    remedy: isLockedDown(facts) ? "lockdown=none (on the kernel's command line)" : runAsRoot,
   });
 }
 
 function checkMemoryReclaim(facts: PrerequisiteFacts, settings: PrerequisiteSettings, choice: BackendChoice): Check {
   const { memcg } = settings;
   const required = !memcg.disabled && (memcg.backend === "memory_reclaim" || choice.backend === "memory_reclaim");
-  const made = (found: { state: CheckState; observed: string; remedy?: string }): Check =>
-    check("memory_reclaim", "memory.reclaim", required, found);
+  const made = (found: Found): Check => check("memory_reclaim", "memory.reclaim", required, found);
   if (facts.memoryReclaim === "ok") {
     const observed = required ? "there, and used" : "there, in reserve for lru_gen";
     return made({ state: "ok", observed });
   }
   if (facts.memoryReclaim === "denied") {
-    return made({ state: wrong(required), observed: "may not be written", remedy: "run it as root: sudo mem-agent …" });
+    return made({ state: wrong(required), observed: "may not be written", remedy: runAsRoot });
   }
   const old = facts.cgroup?.version === 1;
   return made({
@@ -301,7 +302,7 @@ function checkCompaction(facts: PrerequisiteFacts, needed: boolean): Check {
     observed: files.join(", "),
     remedy: absent
       ? "CONFIG_COMPACTION=y (in the kernel's configuration), or disabled = true under [compact]"
-      : "run it as root: sudo mem-agent …",
+      : runAsRoot,
   });
 }
 

@@ -1,0 +1,126 @@
+/** The daemon as a process: settings, log, agent, socket, signals, service manager, and a clean end. */
+import { statSync } from "node:fs";
+import { Daemon, readSettings } from "../agent/daemon.ts";
+import { systemClock, type Timer } from "../base/clock.ts";
+import { Fault, isFault, messageOf } from "../base/fault.ts";
+import { Log } from "../base/log.ts";
+import type { SettingsOverrides } from "../config/schema.ts";
+import { ServiceManager, watchdogPeriodMs } from "../kernel/notify.ts";
+import { parseAddr } from "../base/address.ts";
+import { serveSocket, type SocketServer } from "./server.ts";
+
+export interface RunDaemonOptions {
+  readonly version: string;
+  /** The settings file; when it was `asked` for by name it must be there. */
+  readonly config: { readonly file: string; readonly asked: boolean };
+  readonly flags: SettingsOverrides;
+  readonly dryRun: boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** SIGTERM ends the process within this time, whatever the kernel is doing for it. */
+const stopMsMax = 900;
+/** How often to look after what nobody tells us of: the socket's file, and a watched directory that was replaced. */
+const housekeepingMs = 60_000;
+const standardError = 2;
+
+/**
+ * Runs until a signal ends it, and resolves with the exit status. Faults: `invalid` (settings), `missing` (prerequisites,
+ * each a problem), `busy` (another daemon), `denied`, `io`; then nothing is left behind.
+ */
+export async function runDaemon(options: RunDaemonOptions): Promise<number> {
+  const { config, flags, environment, version, dryRun } = options;
+  if (config.asked && statSync(config.file, { throwIfNoEntry: false }) === undefined) {
+    throw new Fault("missing", `cannot read ${config.file}: there is no such file; make it, or leave --config out`);
+  }
+  const live = await readSettings(config.file, flags);
+  const { log: logSettings, control } = live.settings;
+  const log = new Log({
+    ...logSettings,
+    descriptor: standardError,
+    journal: environment["JOURNAL_STREAM"] !== undefined,
+    clock: systemClock,
+  });
+  const daemon = new Daemon(
+    { version, file: config.file, flags, dryRun, kernelRoot: "/", clock: systemClock, log },
+    live,
+  );
+  // The socket first: it is what tells a second daemon from the first, before either touches the machine.
+  const server = await serveSocket({ path: parseAddr(control.addr), face: daemon, log, clock: systemClock });
+  try {
+    daemon.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
+  const signal = await serveUntilSignal(daemon, server, log, environment);
+  log.info("stopping", { signal });
+  await endWithin(stopMsMax, [daemon.stop(), server.stop()]);
+  log.flush();
+  return 0;
+}
+
+/** Resolves with the name of the signal that asks for the end. */
+async function serveUntilSignal(
+  daemon: Daemon,
+  server: SocketServer,
+  log: Log,
+  environment: RunDaemonOptions["environment"],
+): Promise<string> {
+  const manager = serviceManager(environment, log);
+  const timers = [every(housekeepingMs, () => void keepHouse(daemon, server, log))];
+  const watchdogMs = manager === null ? null : watchdogPeriodMs(environment, process.pid);
+  if (watchdogMs !== null) timers.push(every(watchdogMs, () => manager?.notify("WATCHDOG=1")));
+  const hangUp = (): void => {
+    void keepHouse(daemon, server, log);
+    void daemon.hangUp();
+  };
+  process.on("SIGHUP", hangUp);
+  manager?.notify("READY=1");
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+  });
+  for (const timer of timers) timer.cancel();
+  process.off("SIGHUP", hangUp);
+  manager?.notify("STOPPING=1");
+  manager?.[Symbol.dispose]();
+  return signal;
+}
+
+async function keepHouse(daemon: Daemon, server: SocketServer, log: Log): Promise<void> {
+  daemon.refreshWatch();
+  try {
+    if ((await server.ensurePresent()) === "restored") log.warn("the control socket was gone and is back", { path: server.path });
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    log.error("the control socket is gone", { path: server.path, error: messageOf(error) });
+  }
+}
+
+function serviceManager(environment: RunDaemonOptions["environment"], log: Log): ServiceManager | null {
+  try {
+    return ServiceManager.fromEnvironment(environment);
+  } catch (error) {
+    log.warn(messageOf(error));
+    return null;
+  }
+}
+
+/** Calls `act` again and again; one timer at a time. */
+function every(periodMs: number, act: () => void): Timer {
+  let timer = systemClock.after(periodMs, again);
+  function again(): void {
+    act();
+    timer = systemClock.after(periodMs, again);
+  }
+  return { cancel: () => timer.cancel() };
+}
+
+/** Waits for all of them, but not longer: the kernel may hold a thread, and the end of the process frees it. */
+async function endWithin(delayMs: number, ends: readonly Promise<unknown>[]): Promise<void> {
+  const late = Promise.withResolvers<null>();
+  const timer = systemClock.after(delayMs, () => late.resolve(null));
+  await Promise.race([Promise.allSettled(ends), late.promise]);
+  timer.cancel();
+}
