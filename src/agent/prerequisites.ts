@@ -215,6 +215,9 @@ function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check
       remedy: "CONFIG_DEBUG_FS=y (in the kernel's configuration; and no debugfs=off on its command line)",
     });
   }
+  if (facts.debugfs === "not_mounted" && facts.lruGenMask === null) {
+    return made({ state: "info", observed: "not mounted; of no use without lru_gen" });
+  }
   if (facts.debugfs === "not_mounted") {
     if (!mayMount(facts)) return made({ state: bad, observed: "not mounted", remedy: debugfsMountLine });
     const observed = when === "after_mending" ? "not mounted" : "not mounted; the agent mounts it when it starts";

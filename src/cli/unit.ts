@@ -1,6 +1,6 @@
 /** `unit`: how the daemon is run as a service. */
 import { exitCodes, Failure } from "./failure.ts";
-import type { Invocation } from "./invocation.ts";
+import { isOn, textOf, type Invocation } from "./invocation.ts";
 import { writeOut } from "./output.ts";
 import { binaryDefault, openrcScript, systemdUnit } from "./service-files.ts";
 
@@ -11,9 +11,10 @@ function absolutePath(flag: string, value: string): string {
   throw new Failure(exitCodes.usage, [`--${flag} ${JSON.stringify(value)} is not an absolute path`]);
 }
 
-export function unit({ args }: Invocation): number {
-  const binary = absolutePath("binary", typeof args["binary"] === "string" ? args["binary"] : binaryDefault);
-  const config = typeof args["config"] === "string" ? absolutePath("config", args["config"]) : null;
-  writeOut(args["openrc"] === true ? openrcScript({ binary, config }) : systemdUnit({ binary, config }));
+export function unit(invocation: Invocation): number {
+  const binary = absolutePath("binary", textOf(invocation, "binary") ?? binaryDefault);
+  const given = textOf(invocation, "config");
+  const config = given === null ? null : absolutePath("config", given);
+  writeOut((isOn(invocation, "openrc") ? openrcScript : systemdUnit)({ binary, config }));
   return exitCodes.done;
 }

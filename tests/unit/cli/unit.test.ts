@@ -83,6 +83,8 @@ describe("unit", () => {
     test(`refuses ${JSON.stringify(args)}`, () => {
       const invocation: Invocation = {
         args,
+        overrides: {},
+        edits: { add: [], set: [], del: [] },
         environment: {},
         terminal: plainTerminal,
         command: "mem-agent unit",
