@@ -1,22 +1,21 @@
-/** `serve`, second stage: this process is the daemon. */
+/** `serve`, second stage: the daemon in this process, until a signal ends it. */
 import { runDaemon } from "../api/run-daemon.ts";
 import { isFault } from "../base/fault.ts";
 import { exitCodes } from "./failure.ts";
-import type { ServeOptions } from "./handover.ts";
+import { forgetHandover, type ServeOptions } from "./handover.ts";
 import { complain } from "./output.ts";
 import { version } from "./version.ts";
 
-/** Serves until a signal ends it; the exit code. What keeps it from starting is one line each on stderr. */
+/** Returns the exit code. What keeps the daemon from starting is on stderr by then, one problem a line. */
 export async function serveHere(options: ServeOptions): Promise<number> {
+  forgetHandover(process.env);
+  // The directory that it was started in may be a mount that somebody wants to take away.
+  process.chdir("/");
   try {
-    process.chdir("/");
     return await runDaemon({ ...options, version, environment: process.env });
   } catch (error) {
     if (!isFault(error)) throw error;
-    complain(`mem-agent serve: ${error.message}`);
-    if (error.problems.length > 1 || error.problems[0] !== error.message) {
-      for (const problem of error.problems) complain(`mem-agent serve: ${problem}`);
-    }
+    for (const problem of error.problems) complain(`mem-agent serve: ${problem}`);
     return exitCodes.failed;
   }
 }

@@ -22,7 +22,7 @@ export const binaryDefault = "/usr/local/bin/mem-agent";
 const watchdogSecs = 180;
 
 /** What makes any Bun program run something else, or look elsewhere for code. */
-const steeringVariables = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "NODE_OPTIONS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+const steeringVariables = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "NODE_OPTIONS", "LD_PRELOAD"];
 
 function serveCommand({ binary, config }: ServiceOptions, quote: (word: string) => string): string {
   const words = [binary, "serve", ...(config === null ? [] : ["--config", config])];

@@ -1,0 +1,64 @@
+/** One question to the daemon, with its refusal as an exit code. */
+import { parseAddr } from "../base/address.ts";
+import { isFault } from "../base/fault.ts";
+import { call, callEvents, type CallOptions, NoDaemon, Refused } from "../api/client.ts";
+import type { AnswerOf, EventLine, RouteName } from "../api/routes.ts";
+import { exitCodes, Failure } from "./failure.ts";
+import { type Invocation, textOf } from "./invocation.ts";
+import { complain } from "./output.ts";
+import { version } from "./version.ts";
+
+const defaultAddress = "unix:///run/mem-agent.sock";
+
+/** Where the daemon is: `--addr`, else MEM_AGENT_ADDR, else the default. Failure `usage` for what is no address. */
+export function addressOf(invocation: Invocation): string {
+  const flag = textOf(invocation, "addr");
+  const variable = invocation.environment["MEM_AGENT_ADDR"] ?? "";
+  const [source, address] = flag !== null ? ["--addr", flag] : ["MEM_AGENT_ADDR", variable || defaultAddress];
+  try {
+    parseAddr(address);
+    return address;
+  } catch (error) {
+    const problems = isFault(error) ? error.problems : [];
+    throw new Failure(
+      exitCodes.usage,
+      problems.map((problem) => `${source} ${JSON.stringify(address)}: ${problem}`),
+    );
+  }
+}
+
+/** The daemon's answer. Failure `noDaemon` or `refused`; other faults as they are. */
+export async function ask<Name extends Exclude<RouteName, "events">>(
+  invocation: Invocation,
+  name: Name,
+  options: Pick<CallOptions<Name>, "body" | "save"> = {},
+): Promise<AnswerOf<Name>> {
+  const address = addressOf(invocation);
+  try {
+    return await call(address, name, { ...options, ...versionCheck(invocation) });
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
+
+/** What happens, as it happens. Failures as `ask`. */
+export async function* listen(invocation: Invocation): AsyncGenerator<EventLine, void, undefined> {
+  const address = addressOf(invocation);
+  try {
+    yield* callEvents(address, versionCheck(invocation));
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
+
+function versionCheck({ command }: Invocation): Pick<CallOptions<RouteName>, "version" | "warn"> {
+  return { version, warn: (message) => complain(`${command}: ${message}`) };
+}
+
+function failureOf(error: unknown): unknown {
+  if (error instanceof NoDaemon) return new Failure(exitCodes.noDaemon, error.problems);
+  if (error instanceof Refused) {
+    return new Failure(exitCodes.refused, error.problems.length > 0 ? error.problems : [error.message]);
+  }
+  return error;
+}

@@ -1,0 +1,252 @@
+/**
+ * The command table: every verb with its description and arguments. Help, completions and the strict reading of
+ * arguments derive from it. What a verb does is loaded when it is called.
+ */
+import { defineCommand, type ArgsDef, type CommandContext, type CommandDef } from "citty";
+import type { Invocation } from "./invocation.ts";
+import { version } from "./version.ts";
+
+/** The exit code of a command that ran. */
+type Verb = (invocation: Invocation) => number | Promise<number>;
+
+const addr = {
+  addr: {
+    type: "string",
+    valueHint: "ADDRESS",
+    description: "the daemon's socket, unix:///path or a path; else MEM_AGENT_ADDR, else unix:///run/mem-agent.sock",
+  },
+} as const satisfies ArgsDef;
+
+const json = { json: { type: "boolean", description: "print JSON" } } as const satisfies ArgsDef;
+
+const save = {
+  save: { type: "boolean", description: "also write the change into the daemon's configuration file" },
+} as const satisfies ArgsDef;
+
+/** Which setting flags a command takes beside its own arguments; they come from the settings' declaration. */
+export type SettingFlags = "serve" | "memcgset" | "compactset";
+
+interface Meta {
+  readonly name: string;
+  readonly description: string;
+  /** Of a whole program. */
+  readonly version?: string;
+}
+
+export interface LeafCommand extends CommandDef {
+  readonly meta: Meta;
+  readonly args: ArgsDef;
+  readonly settingFlags: SettingFlags | null;
+}
+
+function verb(
+  name: string,
+  description: string,
+  args: ArgsDef,
+  load: () => Promise<Verb>,
+  settingFlags: SettingFlags | null = null,
+): LeafCommand {
+  const run = async (context: CommandContext): Promise<number> => (await load())(context.data as Invocation);
+  return { ...defineCommand({ meta: { name, description }, args, run }), settingFlags } as LeafCommand;
+}
+
+export interface GroupCommand extends CommandDef {
+  readonly meta: Meta;
+  readonly subCommands: Readonly<Record<string, Command>>;
+}
+
+export type Command = LeafCommand | GroupCommand;
+
+function group(name: string, description: string, commands: readonly Command[]): GroupCommand {
+  const subCommands = Object.fromEntries(commands.map((command) => [command.meta.name, command]));
+  return defineCommand({ meta: { name, description }, subCommands }) as GroupCommand;
+}
+
+export function isGroup(command: Command): command is GroupCommand {
+  return command.subCommands !== undefined;
+}
+
+const serve = verb(
+  "serve",
+  "run the daemon in the foreground",
+  {
+    config: {
+      type: "string",
+      valueHint: "FILE",
+      description: "the configuration file, watched and reloaded; default /etc/mem-agent.toml if it is there",
+    },
+    "dry-run": { type: "boolean", description: "age and decide everything, evict nothing" },
+  },
+  async () => (await import("./serve.ts")).serve,
+  "serve",
+);
+
+const run = group("run", "run a period now and say what it did", [
+  verb(
+    "memcg",
+    "age the memory cgroups and evict what is cold",
+    { "dry-run": { type: "boolean", description: "evict nothing, say what would be evicted" }, ...json, ...addr },
+    async () => (await import("./run.ts")).runMemcg,
+  ),
+  verb("compact", "compact free memory", { ...json, ...addr }, async () => (await import("./run.ts")).runCompact),
+]);
+
+const config = group("config", "show and check settings", [
+  verb(
+    "show",
+    "the settings in force, each with where it comes from",
+    { ...json, ...addr },
+    async () => (await import("./config-show.ts")).configShow,
+  ),
+  verb(
+    "check",
+    "validate a configuration file, without a daemon",
+    {
+      file: {
+        type: "positional",
+        description: "the file; default /etc/mem-agent.toml",
+        default: "/etc/mem-agent.toml",
+      },
+    },
+    async () => (await import("./config-file.ts")).configCheck,
+  ),
+  verb("default", "print a commented sample file", {}, async () => (await import("./config-file.ts")).configDefault),
+  verb("schema", "print the JSON Schema of the file", {}, async () => (await import("./config-file.ts")).configSchema),
+]);
+
+const commands: readonly Command[] = [
+  serve,
+  verb(
+    "status",
+    "health, what was given back, what is due next",
+    {
+      watch: { type: "boolean", description: "keep it live, with a chart of the last minutes; Ctrl-C ends it" },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./status.ts")).status,
+  ),
+  verb(
+    "memcgset",
+    "change memcg settings of the running daemon",
+    { ...save, ...json, ...addr },
+    async () => (await import("./set.ts")).memcgset,
+    "memcgset",
+  ),
+  verb(
+    "memcgstatus",
+    "every cgroup and node: generations, runs, evictions, next run",
+    {
+      path: { type: "string", valueHint: "GLOB", description: "only these cgroups: * is one level, ** any number" },
+      sort: {
+        type: "enum",
+        options: ["path", "cold", "evicted", "size"],
+        default: "path",
+        description: "by path, or largest first",
+      },
+      top: { type: "string", valueHint: "N", description: "only the first N" },
+      long: { type: "boolean", description: "everything about each of them, in many lines" },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./memcgstatus.ts")).memcgstatus,
+  ),
+  verb(
+    "compactset",
+    "change compaction settings of the running daemon",
+    { ...save, ...json, ...addr },
+    async () => (await import("./set.ts")).compactset,
+    "compactset",
+  ),
+  verb(
+    "compactstatus",
+    "compactions: why, how they ended, what they gained",
+    { ...json, ...addr },
+    async () => (await import("./compactstatus.ts")).compactstatus,
+  ),
+  verb(
+    "loglevelset",
+    "change the log level of the running daemon",
+    {
+      level: {
+        type: "positional",
+        valueHint: "trace|debug|info|warn|error|critical",
+        description: "trace, debug, info, warn, error or critical",
+        required: true,
+      },
+      ...save,
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./set.ts")).loglevelset,
+  ),
+  run,
+  config,
+  verb(
+    "reload",
+    "read the configuration file again",
+    { ...json, ...addr },
+    async () => (await import("./set.ts")).reload,
+  ),
+  verb("metrics", "Prometheus text", { ...addr }, async () => (await import("./metrics.ts")).metrics),
+  verb(
+    "events",
+    "what happens, live: one JSON object a line",
+    { ...addr },
+    async () => (await import("./events.ts")).events,
+  ),
+  verb(
+    "unit",
+    "print a hardened systemd unit, or an OpenRC script",
+    {
+      openrc: { type: "boolean", description: "print an OpenRC script" },
+      binary: { type: "string", valueHint: "PATH", description: "where mem-agent stands, an absolute path" },
+      config: { type: "string", valueHint: "FILE", description: "the configuration file that the service is given" },
+    },
+    async () => (await import("./unit.ts")).unit,
+  ),
+  group("completions", "completions for a shell", [
+    verb(
+      "bash",
+      "for bash: source <(mem-agent completions bash)",
+      {},
+      async () => (await import("./completions.ts")).completionsBash,
+    ),
+    verb(
+      "zsh",
+      "for zsh: write it to a file _mem-agent in fpath",
+      {},
+      async () => (await import("./completions.ts")).completionsZsh,
+    ),
+    verb(
+      "fish",
+      "for fish: mem-agent completions fish | source",
+      {},
+      async () => (await import("./completions.ts")).completionsFish,
+    ),
+  ]),
+];
+
+const about = "gives memory back that nobody uses: evicts cold pages, compacts free memory";
+
+/** `mem-agent`: everything. */
+export const program: GroupCommand = {
+  ...group("mem-agent", about, commands),
+  meta: { name: "mem-agent", description: about, version },
+};
+
+/** `mem-agent-ctl`: the commands for a running daemon, and no daemon. */
+export const controlProgram: GroupCommand = {
+  ...group(
+    "mem-agent-ctl",
+    "controls a running mem-agent",
+    commands.filter((command) => command !== serve),
+  ),
+  meta: { name: "mem-agent-ctl", description: "controls a running mem-agent", version },
+};
+
+/** `mem-agent-srv`: the daemon alone, its flags without a verb before them. */
+export const serverProgram: LeafCommand = {
+  ...serve,
+  meta: { name: "mem-agent-srv", description: serve.meta.description, version },
+};

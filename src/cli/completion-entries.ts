@@ -1,0 +1,86 @@
+/** What can follow what on a command line: the command table, flattened for the shells. */
+import type { ArgDef } from "citty";
+import { type Flag } from "../config/flags.ts";
+import { type Command, isGroup, program } from "./commands.ts";
+import { settingFlagsOf } from "./setting-arguments.ts";
+
+/** What a value is, as far as a shell can help with it. */
+export type CompletionValue =
+  | { readonly type: "none" }
+  | { readonly type: "any" }
+  | { readonly type: "file" }
+  | { readonly type: "choice"; readonly choices: readonly string[] };
+
+export interface CompletionFlag {
+  /** With its dashes. */
+  readonly name: string;
+  readonly text: string;
+  readonly value: CompletionValue;
+}
+
+/** One command or group of commands: what can stand behind its words. */
+export interface CompletionEntry {
+  /** `["config", "check"]`; empty for the program itself. */
+  readonly words: readonly string[];
+  readonly commands: readonly { readonly name: string; readonly text: string }[];
+  readonly flags: readonly CompletionFlag[];
+  readonly positional: CompletionValue;
+}
+
+const none: CompletionValue = { type: "none" };
+const help: CompletionFlag = { name: "--help", text: "what the command does", value: none };
+const fileHints: ReadonlySet<string> = new Set(["FILE", "PATH", "ADDRESS"]);
+
+function argumentValue(name: string, about: ArgDef): CompletionValue {
+  if (about.type === "boolean") return none;
+  if (about.type === "enum") return { type: "choice", choices: about.options ?? [] };
+  if (about.type === "positional" && name === "level") {
+    return { type: "choice", choices: (about.valueHint ?? "").split("|") };
+  }
+  const isFile = fileHints.has(about.valueHint ?? "") || name === "file";
+  return { type: isFile ? "file" : "any" };
+}
+
+function settingValue(flag: Flag): CompletionValue {
+  const { kind } = flag.about;
+  if (kind.type === "boolean") return { type: "choice", choices: ["true", "false"] };
+  if (kind.type === "choice") return { type: "choice", choices: kind.choices };
+  return { type: flag.name === "log-file" ? "file" : "any" };
+}
+
+function entriesOf(command: Command, words: readonly string[]): CompletionEntry[] {
+  if (isGroup(command)) {
+    const below = Object.values(command.subCommands);
+    const version: CompletionFlag[] =
+      words.length === 0 ? [{ name: "--version", text: "the version", value: none }] : [];
+    const own: CompletionEntry = {
+      words,
+      commands: below.map(({ meta }) => ({ name: meta.name, text: meta.description })),
+      flags: [help, ...version],
+      positional: none,
+    };
+    return [own, ...below.flatMap((one) => entriesOf(one, [...words, one.meta.name]))];
+  }
+  const args = Object.entries(command.args);
+  const positional = args.find(([, about]) => about.type === "positional");
+  const flags = args
+    .filter(([, about]) => about.type !== "positional")
+    .map(([name, about]) => ({ name: `--${name}`, text: about.description ?? "", value: argumentValue(name, about) }));
+  const settings = settingFlagsOf(command).map((flag) => ({
+    name: `--${flag.name}`,
+    text: flag.about.text,
+    value: settingValue(flag),
+  }));
+  return [
+    {
+      words,
+      commands: [],
+      flags: [...flags, ...settings, help],
+      positional: positional === undefined ? none : argumentValue(...positional),
+    },
+  ];
+}
+
+export function completionEntries(): readonly CompletionEntry[] {
+  return entriesOf(program, []);
+}

@@ -1,0 +1,17 @@
+/** Why a command did not do what it was called for, and the exit code that says so to scripts. */
+
+export const exitCodes = { done: 0, failed: 1, usage: 2, noDaemon: 3, refused: 4 } as const;
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+export class Failure extends Error {
+  readonly exitCode: ExitCode;
+  /** What is told on stderr, one problem a line. */
+  readonly lines: readonly string[];
+
+  constructor(exitCode: ExitCode, lines: readonly string[]) {
+    super(lines[0] ?? "failed");
+    this.name = "Failure";
+    this.exitCode = exitCode;
+    this.lines = lines;
+  }
+}

@@ -1,0 +1,211 @@
+/** `memcgstatus` for people: every target in one line, or with `--long` all that is known of each. */
+import { escapeControls } from "../base/log-line.ts";
+import { bytesText, percentText, spanText } from "../base/units.ts";
+import type { EvictedStatus, MemcgStatus, TargetStatus } from "../agent/status.ts";
+import { barLegend, generationsCell } from "./generations.ts";
+import { countText, shortSpanText } from "./quantity.ts";
+import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
+import { renderTable, type Cell, type Column } from "./table.ts";
+import { paint, type Style, type Terminal } from "./terminal.ts";
+
+export const targetSorts = ["path", "cold", "evicted", "size"] as const;
+export type TargetSort = (typeof targetSorts)[number];
+
+export interface TargetFilter {
+  readonly path: { matches(path: string): boolean } | null;
+  readonly sort: TargetSort;
+  readonly top: number | null;
+}
+
+export function evictedSum(bytes: EvictedStatus): number {
+  return bytes.anon_bytes + bytes.file_bytes;
+}
+
+function byPath(left: TargetStatus, right: TargetStatus): number {
+  if (left.path !== right.path) return left.path < right.path ? -1 : 1;
+  return left.node - right.node;
+}
+
+const sortKeys: Readonly<Record<Exclude<TargetSort, "path">, (target: TargetStatus) => number>> = {
+  cold: (target) => evictedSum(target.cold_bytes),
+  evicted: (target) => evictedSum(target.evicted_bytes),
+  size: (target) => target.size_bytes,
+};
+
+/** The targets that were asked for: those of the path, largest first where a sort other than by path is named. */
+export function selectTargets(targets: readonly TargetStatus[], filter: TargetFilter): TargetStatus[] {
+  const { path, sort, top } = filter;
+  const chosen = targets.filter((target) => path === null || path.matches(target.path));
+  const key = sort === "path" ? null : sortKeys[sort];
+  const sorted = chosen.toSorted((left, right) => (key === null ? 0 : key(right) - key(left)) || byPath(left, right));
+  return top === null ? sorted : sorted.slice(0, top);
+}
+
+const targetColumns: readonly Column[] = [
+  { title: "CGROUP", align: "left", cut: "start", leaveOut: null },
+  { title: "NODE", align: "right", cut: null, leaveOut: 3 },
+  { title: "SIZE", align: "right", cut: null, leaveOut: null },
+  { title: "COLD", align: "right", cut: null, leaveOut: null },
+  { title: "GENERATIONS", align: "left", cut: null, leaveOut: 2 },
+  { title: "EVICTED", align: "right", cut: null, leaveOut: null },
+  { title: "LAST", align: "right", cut: null, leaveOut: 6 },
+  { title: "BACK", align: "right", cut: null, leaveOut: 7 },
+  { title: "RUNS", align: "right", cut: null, leaveOut: 5 },
+  { title: "AGED", align: "right", cut: null, leaveOut: 8 },
+  { title: "STALL", align: "right", cut: null, leaveOut: 9 },
+  { title: "ENDED", align: "left", cut: null, leaveOut: null },
+  { title: "NEXT", align: "right", cut: null, leaveOut: 4 },
+  { title: "RULE", align: "left", cut: "start", leaveOut: 10 },
+];
+
+function endStyle(end: TargetStatus["last_end"]): Style | null {
+  if (end === "error") return "red";
+  return end === "pressure" || end === "swap_full" || end === "refaults" || end === "no_progress" ? "yellow" : null;
+}
+
+function dimZero(bytes: number): Cell {
+  return bytes === 0 ? { text: "0", style: "dim" } : bytesText(bytes);
+}
+
+function targetRow(terminal: Terminal, target: TargetStatus): Cell[] {
+  const end = target.settings.disabled ? "disabled" : target.last_end;
+  return [
+    escapeControls(target.path),
+    String(target.node),
+    dimZero(target.size_bytes),
+    dimZero(evictedSum(target.cold_bytes)),
+    generationsCell(terminal, target.generations),
+    dimZero(evictedSum(target.evicted_bytes)),
+    dimZero(evictedSum(target.last_evicted_bytes)),
+    target.refaulted_bytes === null ? "-" : dimZero(target.refaulted_bytes),
+    String(target.runs),
+    String(target.agings),
+    target.pressure_percent === null ? "-" : percentText(target.pressure_percent),
+    { text: end ?? "-", style: endStyle(end) },
+    target.next_run_secs === null ? "-" : shortSpanText(target.next_run_secs),
+    target.rule === null ? "-" : escapeControls(target.rule),
+  ];
+}
+
+/** One line on the whole feature: `lru_gen, 42 targets, 12 runs, next in 4 min`. */
+export function memcgSummary(memcg: Omit<MemcgStatus, "targets">): string {
+  if (memcg.disabled) return "disabled";
+  return joinParts([
+    memcg.running ? "running now" : null,
+    memcg.dry_run ? "dry run: nothing is evicted" : null,
+    memcg.backend,
+    countText(memcg.targets_count, "target"),
+    countText(memcg.runs, "run"),
+    memcg.next_run_secs === null ? null : `next in ${spanText(memcg.next_run_secs)}`,
+  ]);
+}
+
+export function renderMemcgStatus(
+  status: MemcgStatus,
+  filter: TargetFilter,
+  options: { readonly long: boolean },
+  terminal: Terminal,
+): string[] {
+  const targets = selectTargets(status.targets, filter);
+  const lines = [
+    ...fieldLines(terminal, "Memory", memcgSummary(status)),
+    ...fieldLines(terminal, "Given back", `${bytesText(evictedSum(status.evicted_bytes))}${ends(status)}`),
+    "",
+  ];
+  if (targets.length === 0) {
+    const none = status.targets.length === 0 ? "No cgroups yet." : "No cgroup matches.";
+    return [...lines, none];
+  }
+  if (options.long) {
+    return [
+      ...lines,
+      ...targets.flatMap((target, index) => [...(index > 0 ? [""] : []), ...targetLines(target, terminal)]),
+    ];
+  }
+  lines.push(
+    ...renderTable(
+      targetColumns,
+      targets.map((target) => targetRow(terminal, target)),
+      terminal,
+    ),
+  );
+  if (terminal.columns !== null && targets.some((target) => target.generations !== null)) {
+    lines.push("", paint(terminal, "dim", barLegend));
+  }
+  if (targets.length < status.targets.length) {
+    lines.push(`${targets.length} of ${countText(status.targets.length, "target")}`);
+  }
+  return lines;
+}
+
+function ends(status: Pick<MemcgStatus, "ends">): string {
+  const counts = countsText(status.ends);
+  return counts === "" ? "" : `; targets ended with ${counts}`;
+}
+
+function anonAndFile(bytes: EvictedStatus): string {
+  return `anon ${bytesText(bytes.anon_bytes)}, file ${bytesText(bytes.file_bytes)}`;
+}
+
+/** All that is known of a target. */
+function targetLines(target: TargetStatus, terminal: Terminal): string[] {
+  const { generations, settings } = target;
+  const generationLines =
+    generations === null
+      ? fieldLines(terminal, "  generations", "not known to this backend")
+      : generations.flatMap((one, index) =>
+          fieldLines(
+            terminal,
+            index === 0 ? "  generations" : "",
+            `${one.seq}: untouched for ${spanText(one.age_secs)}, ${anonAndFile(one)}`,
+          ),
+        );
+  const settingTexts = Object.entries(settings).map(([key, value]) => `${key} ${String(value)}`);
+  return [
+    `${heading(terminal, escapeControls(target.path))} node ${target.node}`,
+    ...fieldLines(
+      terminal,
+      "  size",
+      joinParts([bytesText(target.size_bytes), `cold: ${anonAndFile(target.cold_bytes)}`]),
+    ),
+    ...generationLines,
+    ...fieldLines(
+      terminal,
+      "  evicted",
+      `${anonAndFile(target.evicted_bytes)}; last run: ${anonAndFile(target.last_evicted_bytes)}`,
+    ),
+    ...fieldLines(
+      terminal,
+      "  came back",
+      target.refaulted_bytes === null ? "unknown" : bytesText(target.refaulted_bytes),
+    ),
+    ...fieldLines(
+      terminal,
+      "  runs",
+      joinParts([
+        countText(target.runs, "run"),
+        `${target.skips} skipped`,
+        countText(target.agings, "aging"),
+        countText(target.evictions, "eviction"),
+        target.sit_out > 0 ? `sits out ${target.sit_out} more` : null,
+      ]),
+    ),
+    ...fieldLines(terminal, "  ended", joinParts([target.last_end ?? "not yet", countsText(target.ends)])),
+    ...fieldLines(
+      terminal,
+      "  next run",
+      target.next_run_secs === null ? "never" : `in ${spanText(target.next_run_secs)}`,
+    ),
+    ...fieldLines(
+      terminal,
+      "  pressure",
+      joinParts([
+        target.pressure_percent === null ? "unknown" : percentText(target.pressure_percent),
+        target.pressure_source === null ? "no source" : `read from ${escapeControls(target.pressure_source)}`,
+      ]),
+    ),
+    ...fieldLines(terminal, "  settings", settingTexts.join(", ")),
+    ...fieldLines(terminal, "  rule", target.rule === null ? "none, the base settings" : escapeControls(target.rule)),
+    ...(target.last_error === null ? [] : fieldLines(terminal, "  error", escapeControls(target.last_error), "red")),
+  ];
+}

@@ -1,0 +1,52 @@
+/** Results to stdout, problems to stderr, each written whole before the process goes on. */
+import { writeSync } from "node:fs";
+import { errnoOf } from "../base/fault.ts";
+
+/** The reader of stdout has gone, as with `| head`: no error, there is only nobody to write for. */
+export class ReaderGone extends Error {}
+
+const stdoutFd = 1;
+const stderrFd = 2;
+/** A pipe that was made non-blocking by its other user may be full; this is how often it is tried again. */
+const fullTriesMax = 6000;
+const fullPauseMs = 5;
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  let offset = 0;
+  let tries = 0;
+  while (offset < bytes.length && tries < fullTriesMax) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "EPIPE") throw new ReaderGone();
+      if (errno !== "EAGAIN" && errno !== "EINTR") throw error;
+      tries += 1;
+      Bun.sleepSync(fullPauseMs);
+    }
+  }
+}
+
+/** Writes a result. Throws `ReaderGone` when nobody reads any more. */
+export function writeOut(text: string): void {
+  writeAll(stdoutFd, text);
+}
+
+export function writeLines(lines: readonly string[]): void {
+  writeOut(`${lines.join("\n")}\n`);
+}
+
+/** The JSON of a value, readable, with a newline. */
+export function writeJson(value: unknown): void {
+  writeOut(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Writes a line to stderr; where that is closed there is nowhere left to say so. */
+export function complain(line: string): void {
+  try {
+    writeAll(stderrFd, `${line}\n`);
+  } catch {
+    // Nobody hears it.
+  }
+}

@@ -1,0 +1,34 @@
+/** The flags of settings: their part of a command line, and of its help and completions. */
+import { compactsetFlags, type Flag, memcgsetFlags, parseFlags, serveFlags } from "../config/flags.ts";
+import { formatProblem } from "../config/problems.ts";
+import { readArguments } from "./arguments.ts";
+import type { LeafCommand, SettingFlags } from "./commands.ts";
+import { exitCodes, Failure } from "./failure.ts";
+import type { Invocation } from "./invocation.ts";
+
+const flagTables: Readonly<Record<SettingFlags, readonly Flag[]>> = {
+  serve: serveFlags,
+  memcgset: memcgsetFlags,
+  compactset: compactsetFlags,
+};
+
+export function settingFlagsOf(command: LeafCommand): readonly Flag[] {
+  return command.settingFlags === null ? [] : flagTables[command.settingFlags];
+}
+
+/**
+ * What the command line says to a command that takes settings.
+ * @throws Failure `usage` with every problem
+ */
+export function readWithSettings(
+  command: LeafCommand,
+  argv: readonly string[],
+): Pick<Invocation, "args" | "overrides" | "edits"> {
+  const flags = settingFlagsOf(command);
+  const names = new Set(flags.flatMap(({ name, aliases }) => [name, ...aliases].map((one) => `--${one}`)));
+  const { values, rest, problems } = readArguments(command.args, argv, names);
+  const parsed = parseFlags(rest, flags);
+  const all = [...problems, ...parsed.problems.map(formatProblem)];
+  if (all.length > 0) throw new Failure(exitCodes.usage, all);
+  return { args: values, overrides: parsed.overrides, edits: parsed.edits };
+}

@@ -1,0 +1,23 @@
+/**
+ * Where the program starts: as the daemon's second stage, as the child that compacts, or as a command. What is loaded
+ * from here on is only what that one needs.
+ */
+import { compactChildWord, runCompactChild } from "./agent/compact-child.ts";
+import { readHandover } from "./cli/handover.ts";
+
+async function start(): Promise<number> {
+  const handover = readHandover(process.env, process.pid);
+  if (handover !== null) {
+    const { serveHere } = await import("./cli/serve-here.ts");
+    return serveHere(handover);
+  }
+  const argv = process.argv.slice(2);
+  if (argv[0] === compactChildWord) {
+    return runCompactChild(argv.slice(1), (line) => void process.stderr.write(line));
+  }
+  const { command } = await import("./cli/command.ts");
+  return command(process.argv0, argv);
+}
+
+// What is still open (a connection that is kept alive) must not keep a finished command waiting.
+process.exit(await start());
