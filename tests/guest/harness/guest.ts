@@ -7,7 +7,16 @@
  * Nothing here waits for a time: every wait is for a condition and has a deadline.
  */
 
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -106,7 +115,8 @@ export class Guest {
       throw new Error(`cannot boot ${options.kernel} with cgroup v1: it has no such memory controller; use 6.1`);
     }
     const kernel = await findKernel(options.kernel);
-    const scratch = mkdtempSync(join(tmpdir(), "mem-agent-guest-"));
+    const scratch = makeScratch(tmpdir());
+    let port: CommandPort | null = null;
     try {
       const socketPath = join(scratch, "port");
       const rootDisk = join(scratch, "root.ext4");
@@ -117,7 +127,7 @@ export class Guest {
       const dataDisk = options.diskMiB === undefined ? null : join(scratch, "data.ext4");
       if (dataDisk !== null) await makeExt4(dataDisk, options.diskMiB ?? 0, null);
 
-      const port = await CommandPort.listen(socketPath);
+      port = await CommandPort.listen(socketPath);
       const command = qemuCommand(options, {
         image: kernel.image,
         initramfs: initramfsFor(kernel),
@@ -131,6 +141,7 @@ export class Guest {
       await guest.#up();
       return guest;
     } catch (error) {
+      port?.close();
       rmSync(scratch, { recursive: true, force: true });
       throw error;
     }
@@ -267,6 +278,16 @@ export class Guest {
     const kept = this.#failures > 3 ? "" : `\n(console and dmesg: ${await this.keepEvidence(reason)})`;
     return new Error(`guest ${this.kernel}: ${reason}${kept}`);
   }
+}
+
+/** A new folder for a guest's disks. Those of tests that were killed are removed: they hold a disk each. */
+function makeScratch(folder: string): string {
+  for (const name of readdirSync(folder)) {
+    const owner = /^mem-agent-guest-(\d+)-/.exec(name)?.[1];
+    if (owner !== undefined && !existsSync(`/proc/${owner}`))
+      rmSync(join(folder, name), { recursive: true, force: true });
+  }
+  return mkdtempSync(join(folder, `mem-agent-guest-${process.pid}-`));
 }
 
 /** The path or word as one word of a shell script. */
