@@ -141,10 +141,11 @@ export class LruGenScanner {
       if (this.#name < 0) this.#reject();
       return;
     }
-    // What follows a broken line belongs to no cgroup; only what cannot be lru_gen's is counted.
+    // A line without indent is no part of the nodes before it. Right after `memcg` it may be the rest of a path.
+    if (start < end && bytes[start] !== blank && this.#nodes > 0) this.#flush(visit);
     const at = skipBlanks(bytes, start, end);
     const taken = bytes[at] === letterN ? this.#takeNode(bytes, at, end) : this.#takeGeneration(bytes, at, end);
-    if (!taken) this.#reject();
+    if (!taken || at === start) this.#reject();
   }
 
   #takeNode(bytes: Uint8Array, at: number, end: number): boolean {

@@ -9,7 +9,7 @@
  *     Node    0, zone    DMA32, type      Movable  >100000     2      4      2 …
  *
  * Column N counts free blocks of 2^N pages. Since Linux 5.5 counting stops at 100,000 and `>100000` is printed.
- * A second table, of blocks by type, follows and is not read.
+ * A second table, of blocks by type, follows and is not read. Each node has its own two tables, parted by empty lines.
  */
 import { decimalOrNull, malformed, readText } from "./pseudo-file.ts";
 
@@ -29,18 +29,26 @@ export interface PageTypeRow {
 }
 
 const place = "/proc/pagetypeinfo";
+const tableHeading = "Free pages count per migrate type";
 const rowPattern = /^Node +(\d{1,6}), zone +(\S+), type +(\S+) +(.+)$/;
 
 /** The rows of free blocks, in the order of the file. Fault `malformed`. */
 export function parsePagetypeinfo(text: string): PageTypeRow[] {
-  const start = text.indexOf("Free pages count per migrate type");
-  if (start < 0) throw malformed(place, "no table of free pages");
-  const end = text.indexOf("\nNumber of blocks type", start);
-  const lines = text.slice(start, end < 0 ? text.length : end).split("\n");
-  return lines
-    .slice(1)
-    .filter((line) => line.trim() !== "")
-    .map(parseRow);
+  const rows: PageTypeRow[] = [];
+  let inTable = false;
+  let tables = 0;
+  for (const line of text.split("\n")) {
+    if (line.startsWith(tableHeading)) {
+      inTable = true;
+      tables++;
+    } else if (line === "") {
+      inTable = false;
+    } else if (inTable) {
+      rows.push(parseRow(line));
+    }
+  }
+  if (tables === 0) throw malformed(place, "no table of free pages");
+  return rows;
 }
 
 /** Faults: `missing` (built without compaction), `denied` (only root reads it), `malformed`, `io`. */

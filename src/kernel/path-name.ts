@@ -3,7 +3,8 @@
  *
  * The kernel's names are bytes. A name that is valid UTF-8 is that text. Each byte that is not part of valid UTF-8
  * becomes a lone low surrogate, U+DC00 + byte (as Python's surrogateescape does): valid UTF-8 cannot hold one, so
- * two names never meet, JSON carries the string, and `fsPath` gives the bytes back.
+ * two names never meet, JSON carries the string, and `fsPath` gives the bytes back. node:path spoils such strings:
+ * put paths together with template literals.
  */
 
 /** What node:fs is given: text, or bytes where the name is not valid UTF-8. */
