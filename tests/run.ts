@@ -52,9 +52,19 @@ function chosenChecks(words: readonly string[]): readonly Check[] {
   return checks.filter((check) => names.includes(check.name));
 }
 
+/** Ended with us: a test's guests end with it. */
+let current: Bun.Subprocess | null = null;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    current?.kill(signal);
+    process.exit(1);
+  });
+}
+
 /** Runs one command, shows what it prints as it comes, and returns it with the exit status. */
 async function shown(command: readonly string[]): Promise<{ readonly status: number; readonly output: string }> {
   const child = Bun.spawn([...command], { cwd: root, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  current = child;
   let output = "";
   const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> => {
     const decoder = new TextDecoder();

@@ -102,7 +102,7 @@ function isExecutableOfBun(path) {
 }
 
 function aptGet(...words) {
-  spawnSync("apt-get", ["-y", "-q", "-o", "DPkg::Lock::Timeout=300", ...words], {
+  spawnSync("apt-get", ["-y", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", ...words], {
     stdio: ["ignore", 2, 2],
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
   });
