@@ -12,7 +12,9 @@ const ordinaryFiles: Readonly<Record<string, string>> = {
   "src/agent/config-file.ts": "the configuration file",
   "src/agent/config-save.ts": "the configuration file, written",
   "src/api/listener.ts": "the control socket's place in the file system",
+  "src/api/run-daemon.ts": "whether the configuration file that was asked for is there",
   "src/cli/config-file.ts": "the configuration file that a command is given",
+  "src/cli/doctor.ts": "the path of the program's own file",
   "src/cli/handover.ts": "whether the program's own file can be started again",
   "src/cli/output.ts": "standard output, in one write before the end",
 };
