@@ -4,16 +4,21 @@ import { tooLarge } from "./gate.ts";
 import { Refusal } from "./refusal.ts";
 import { bodyBytesMax } from "./routes.ts";
 
-/** The body's bytes. Refusal 413 as soon as it is larger than 1 MiB, whatever its head said. */
+/** So much of a body that is too large is read and thrown away: a client that is cut off may never read the answer. */
+const discardedBytesMax = 16 * bodyBytesMax;
+
+/** The body's bytes. Refusal 413 when they are more than 1 MiB, whatever the request's head said. */
 async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Buffer> {
   if (body === null) return Buffer.alloc(0);
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.byteLength;
-    if (bytes > bodyBytesMax) throw tooLarge();
-    chunks.push(chunk);
+    if (bytes > discardedBytesMax) break;
+    if (bytes <= bodyBytesMax) chunks.push(chunk);
+    else chunks.length = 0;
   }
+  if (bytes > bodyBytesMax) throw tooLarge();
   return Buffer.concat(chunks);
 }
 
@@ -31,24 +36,26 @@ export async function readJson(body: ReadableStream<Uint8Array> | null): Promise
   }
 }
 
-const runBody = v.strictObject(
-  {
-    what: v.picklist(["memcg", "compact"], "must be memcg or compact"),
-    dry_run: v.optional(v.boolean("must be true or false"), false),
-  },
-  unknownKey(["what", "dry_run"]),
-);
-const logLevelBody = v.strictObject({ level: v.unknown() }, unknownKey(["level"]));
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
-/** valibot's text for a missing or unknown key, in our words. */
-function unknownKey(keys: readonly string[]): (issue: v.StrictObjectIssue) => string {
-  return (issue) =>
+/** A schema for an object of these keys, with texts in our words. */
+function objectOf<Entries extends v.ObjectEntries>(entries: Entries) {
+  const keys = Object.keys(entries);
+  const shape = v.strictObject(entries, (issue) =>
     issue.expected === "never"
       ? `unknown field; there ${keys.length === 1 ? "is" : "are"} ${keys.join(", ")}`
-      : issue.expected === "Object"
-        ? `must be an object with ${keys.join(", ")}`
-        : "missing";
+      : "missing",
+  );
+  return v.pipe(v.custom<unknown>(isObject, `must be an object with ${keys.join(", ")}`), shape);
 }
+
+const runBody = objectOf({
+  what: v.picklist(["memcg", "compact"], "must be memcg or compact"),
+  dry_run: v.optional(v.boolean("must be true or false"), false),
+});
+const logLevelBody = objectOf({ level: v.unknown() });
 
 function narrow<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown, doing: string): Output {
   const result = v.safeParse(schema, value);

@@ -1,12 +1,14 @@
 /**
  * A listening unix socket whose file is private from the first moment, never another's, and always there.
  *
- * The socket is made under a name that nobody knows, with mode 0600, and then linked to its path. link(2) fails where
- * something is: of two daemons that start at once exactly one gets the path. What is in the way is removed only when it is
- * a socket at which nobody listens.
+ * Of many daemons that start at once one gets the path. Each makes its socket under a name of its own, mode 0600, where
+ * the others see it, and only then looks for theirs: of any two at least one sees the other, and who sees another steps
+ * back. Who sees none is alone; it removes what a dead daemon left, links its socket to the path, and takes the other name
+ * away. A killed daemon's names are sockets at which nobody listens, and stand in nobody's way.
  */
-import { linkSync, lstatSync, mkdirSync, renameSync, unlinkSync, type Stats } from "node:fs";
-import { dirname } from "node:path";
+import { linkSync, lstatSync, mkdirSync, readdirSync, renameSync, unlinkSync, type Stats } from "node:fs";
+import { basename, dirname } from "node:path";
+import { socketPathBytesMax } from "../base/address.ts";
 import { errnoOf, Fault, faultFrom, isFault } from "../base/fault.ts";
 
 type BunServer = Bun.Server<undefined>;
@@ -24,8 +26,9 @@ export interface Listener {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Each turn means that somebody else changed the path between two of our system calls. */
-const claimAttemptsMax = 16;
+/** Each attempt after the first means that another daemon started within the same milliseconds. */
+const claimAttemptsMax = 20;
+const backOffMs = 20;
 /** A daemon that takes the connection and stays silent (stopped, or very busy) is a live one all the same. */
 const probeMs = 500;
 
@@ -74,25 +77,75 @@ interface Held {
 }
 
 async function claim(path: string, makeServer: MakeServer): Promise<Held> {
-  makeDirectory(dirname(path));
+  const directory = dirname(path);
+  makeDirectory(directory);
   // Asked before anything is made, so that a second daemon fails without a trace.
   if ((await occupantOf(path)) === "alive") throw taken(path);
-  const ownPath = secretPath(path);
-  const server = listenPrivately(ownPath, makeServer, path);
+  const names = claimNames(path);
+  const server = listenPrivately(names.hidden, makeServer, path);
   try {
-    const file = lstatSync(ownPath);
+    const file = lstatSync(names.hidden);
     for (let attempt = 0; attempt < claimAttemptsMax; attempt++) {
-      if (linkUnlessTaken(ownPath, path)) return { server, file };
-      if ((await occupantOf(path)) === "alive") throw taken(path);
-      await removeDead(path);
+      renameSync(names.hidden, names.announced);
+      const rivals = await rivalsOf(names, directory);
+      // In this order: a rival that has got the path takes its other name away afterwards.
+      const occupant = await occupantOf(path);
+      if (occupant === "alive") throw taken(path);
+      if (!rivals.includes("alive")) {
+        if (occupant === "dead") unlinkSync(path);
+        linkSync(names.announced, path);
+        return { server, file };
+      }
+      renameSync(names.announced, names.hidden);
+      await Bun.sleep(names.share * backOffMs * (attempt + 1));
     }
-    throw new Fault("busy", `cannot listen on ${path}: others keep taking and leaving it; stop them`);
+    throw new Fault("busy", `cannot listen on ${path}: other daemons keep starting there; start one`);
   } catch (error) {
     await server.stop(true);
     throw isFault(error) ? error : faultFrom(error, `listen on ${path}`);
   } finally {
-    removeIfThere(ownPath);
+    removeIfThere(names.hidden);
+    removeIfThere(names.announced);
   }
+}
+
+interface ClaimNames {
+  /** Seen by every other daemon that wants the same path. */
+  readonly announced: string;
+  readonly hidden: string;
+  /** What the announced names of all that want this path begin with. */
+  readonly prefix: string;
+  /** Drawn with the name, from 0 to 1: rivals that step back together come again at different times. */
+  readonly share: number;
+}
+
+/** Names of twelve characters, whatever the socket's own. Fault `invalid` when the directory leaves no room for them. */
+function claimNames(path: string): ClaimNames {
+  const directory = dirname(path);
+  const room = socketPathBytesMax - "/.12345-12345".length;
+  if (Buffer.byteLength(directory) > room) {
+    throw new Fault(
+      "invalid",
+      `cannot listen on ${path}: its directory's path is longer than ${room} bytes; use a shorter one`,
+    );
+  }
+  const prefix = `.${Bun.hash.crc32(basename(path)).toString(36).slice(0, 5)}-`;
+  const share = (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
+  const own = Math.floor(share * 36 ** 5).toString(36);
+  return { announced: `${directory}/${prefix}${own}`, hidden: `${directory}/.${own}`, prefix, share };
+}
+
+/** The others that want the path right now; what the killed among them left is removed. */
+async function rivalsOf(names: ClaimNames, directory: string): Promise<Occupant[]> {
+  const own = basename(names.announced);
+  const rivals: Occupant[] = [];
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith(names.prefix) || name === own) continue;
+    const rival = await occupantOf(`${directory}/${name}`);
+    if (rival === "dead") removeIfThere(`${directory}/${name}`);
+    rivals.push(rival);
+  }
+  return rivals;
 }
 
 function taken(path: string): Fault {
@@ -110,12 +163,6 @@ function makeDirectory(path: string): void {
   }
 }
 
-/** A name beside `path`, no longer than it where that is possible. */
-function secretPath(path: string): string {
-  const random = crypto.getRandomValues(new Uint8Array(5)).toHex();
-  return `${dirname(path)}/.${random}`;
-}
-
 function listenPrivately(ownPath: string, makeServer: MakeServer, path: string): BunServer {
   const before = process.umask(0o177);
   try {
@@ -125,36 +172,6 @@ function listenPrivately(ownPath: string, makeServer: MakeServer, path: string):
   } finally {
     process.umask(before);
   }
-}
-
-/** False when something is at `to`. Throws what else link(2) says. */
-function linkUnlessTaken(from: string, to: string): boolean {
-  try {
-    linkSync(from, to);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/**
- * Moves the dead socket aside before it is removed, and looks again: between our question and the move another daemon
- * may have put its own there, and that one is put back.
- */
-async function removeDead(path: string): Promise<void> {
-  const aside = secretPath(path);
-  try {
-    renameSync(path, aside);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
-  }
-  const live = (await occupantOf(aside)) === "alive";
-  // Where even a third one has the path by now, the daemon that was put aside finds out in its ensurePresent.
-  if (live) linkUnlessTaken(aside, path);
-  removeIfThere(aside);
-  if (live) throw taken(path);
 }
 
 /** Who is at `path`. Fault `denied` when it is no socket, or one that we may not ask. */
