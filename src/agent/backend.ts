@@ -41,4 +41,6 @@ export interface Backend extends Disposable {
   plan(target: TargetState, facts: PlanFacts): Plan;
   /** Evicts about `pages` pages of the target's cold memory. Resolves when the kernel is done with it. */
   evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void>;
+  /** A target's run has ended, for which `askedPages` were planned; 0 where none were. */
+  ran(target: TargetState, askedPages: number): void;
 }

@@ -93,6 +93,9 @@ export class LruGenBackend implements Backend {
     await this.#lruGen.write([formatEvict({ id, node: target.node, minSeq: plan.seq, swappiness, pages })]);
   }
 
+  /** All that is known of a target the kernel itself remembers. */
+  ran(): void {}
+
   #identify(path: string, id: string): CgroupState | null {
     // 0 marks a cgroup that is offline.
     if (id === "0") return null;

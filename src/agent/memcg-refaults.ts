@@ -46,11 +46,13 @@ export class RefaultKeeper {
    * null where the price is switched off or the counters cannot be read.
    */
   judge(cgroup: CgroupState, limitPercent: number, evictingNow: boolean): RefaultObservation | null {
+    cgroup.judgement = { verdict: "none", returnedPages: 0 };
     if (limitPercent > 0 && !evictingNow && !isUnderJudgement(cgroup.refault)) return null;
     const now = limitPercent === 0 ? null : this.#observe(cgroup);
     if (now === null) return null;
     const judged = judgeRefaults(cgroup.refault, now, limitPercent);
     cgroup.refault = judged.state;
+    cgroup.judgement = judged;
     cgroup.refaultedPages += judged.returnedPages;
     return now;
   }

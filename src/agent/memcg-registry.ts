@@ -7,7 +7,7 @@ import type { MemcgRule, MemcgSettings } from "../config/schema.ts";
 import { generationsMax, type Generation } from "../core/eviction.ts";
 import { noEnds, type EndReason } from "../core/reason.ts";
 import type { StallReading } from "../core/pressure.ts";
-import { noRefaults, type RefaultState } from "../core/refault.ts";
+import { noRefaults, type RefaultState, type RefaultVerdict } from "../core/refault.ts";
 
 export class TargetState {
   readonly cgroup: CgroupState;
@@ -17,6 +17,8 @@ export class TargetState {
   /** What the last look showed, oldest first: [seq, ageMs, anonPages, filePages] a generation. */
   readonly #generations = new Float64Array(generationsMax * 4);
   generationCount = 0;
+  /** Pages on the inactive lists, where those stand in for ages; null with the multi-gen LRU. */
+  inactive: { readonly anonPages: number; readonly filePages: number } | null = null;
   /** When the last run of this target ended, on the monotonic clock; null before the first. */
   ranMs: number | null = null;
   runs = 0;
@@ -105,6 +107,8 @@ export class CgroupState {
   /** The account of what was evicted and what came back. */
   refault: RefaultState = noRefaults;
   refaultedPages = 0;
+  /** What the last run's judgement said about the evictions before it. */
+  judgement: { readonly verdict: RefaultVerdict; readonly returnedPages: number } = { verdict: "none", returnedPages: 0 };
   seenInScan = 0;
 
   constructor(path: string, inode: number, id: string, parent: CgroupState | null) {

@@ -92,6 +92,7 @@ class MemcgRun {
     for (const target of ready) this.#plan(target);
     const batches = this.#order.dryRun ? this.#pretend() : await this.#evict();
     this.#bookEvictions();
+    for (const target of ready) backend.ran(target, this.#plans.get(target)?.pages ?? 0);
     const ranMs = this.#machinery.clock.monotonicMs();
     for (const target of targets) target.ranMs = ranMs;
     return {

@@ -7,7 +7,7 @@ import type { Settings } from "../config/schema.ts";
 import { noEnds, type EndReason } from "../core/reason.ts";
 import { dueMs, isDue } from "../core/schedule.ts";
 import { spreadFactor, spreadSeed } from "../core/spread.ts";
-import { readCgroupTree } from "../kernel/cgroup.ts";
+import { readCgroupTree, type CgroupTree } from "../kernel/cgroup.ts";
 import { readKernelRelease } from "../kernel/kernel-release.ts";
 import { readEnabled } from "../kernel/lru-gen.ts";
 import { readMachineSeed } from "../kernel/machine-id.ts";
@@ -16,6 +16,7 @@ import type { Backend } from "./backend.ts";
 import type { Events } from "./events.ts";
 import { LruGenBackend } from "./lru-gen-backend.ts";
 import { Pace } from "./memcg-eviction.ts";
+import { MemoryReclaimBackend } from "./memory-reclaim-backend.ts";
 import { PressureReader } from "./memcg-pressure.ts";
 import { RefaultKeeper, refaultSourceOf } from "./memcg-refaults.ts";
 import { MemcgRegistry, type TargetState } from "./memcg-registry.ts";
@@ -88,16 +89,19 @@ export class MemcgService {
     const pressure = new PressureReader(root, tree, clock);
     const source = refaultSourceOf(readKernelRelease(root));
     const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());
-    const backend = this.#openBackend(choice.backend, tree);
+    const backend = this.#openBackend(choice.backend, tree, pageBytes);
     this.#backendWhy = choice.why;
     const registry = this.#registry;
     this.#machinery = { root, tree, pageBytes, clock, log, backend, registry, pressure, refaults, pace: this.#pace };
   }
 
-  #openBackend(name: BackendName | null, tree: MemcgMachinery["tree"]): Backend {
+  #openBackend(name: BackendName | null, tree: CgroupTree, pageBytes: number): Backend {
     if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
     const settingsOf = (path: string, node: number) => this.#rules.lookup(path, node);
-    return new LruGenBackend(this.#options.root, tree, this.#registry, settingsOf);
+    const { root } = this.#options;
+    return name === "lru_gen"
+      ? new LruGenBackend(root, tree, this.#registry, settingsOf)
+      : new MemoryReclaimBackend(root, tree, pageBytes, this.#registry, settingsOf);
   }
 
   /** Stops the run that is under way at its next batch, and resolves when it has ended. */
@@ -174,9 +178,9 @@ export class MemcgService {
     const startMs = clock.monotonicMs();
     try {
       this.open();
-      this.#checkSwitch();
       const machinery = this.#machinery;
       if (machinery === null) throw new Fault("missing", "cannot run: memcg is not ready; see `mem-agent doctor`");
+      this.#checkSwitch(machinery);
       const report = await this.#runWith(machinery, asked, dryRun, startMs);
       warnings.clear("memcg");
       return report;
@@ -191,8 +195,8 @@ export class MemcgService {
   }
 
   /** Somebody may have switched lru_gen off since: it is theirs to switch on again, and ours to notice. */
-  #checkSwitch(): void {
-    if (this.#machinery?.backend.name !== "lru_gen") return;
+  #checkSwitch(machinery: MemcgMachinery): void {
+    if (machinery.backend.name !== "lru_gen") return;
     if ((readEnabled(this.#options.root) & 1) === 0) {
       throw new Fault("missing", "cannot age: lru_gen was switched off; echo 7 > /sys/kernel/mm/lru_gen/enabled");
     }

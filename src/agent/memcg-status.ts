@@ -58,8 +58,11 @@ function generationStatus(target: TargetState, pageBytes: number): GenerationSta
   }));
 }
 
-/** What the oldest of four generations holds: with fewer, nothing has been left alone for long enough. */
+/** What the oldest of four generations holds: with fewer, nothing has been left alone for long enough. Else inactive. */
 function coldBytes(target: TargetState, pageBytes: number): EvictedStatus {
+  if (target.inactive !== null) {
+    return { anon_bytes: target.inactive.anonPages * pageBytes, file_bytes: target.inactive.filePages * pageBytes };
+  }
   const oldest = target.generationCount < generationsMax ? null : target.generation(0);
   if (oldest === null) return { anon_bytes: 0, file_bytes: 0 };
   return { anon_bytes: oldest.anonPages * pageBytes, file_bytes: oldest.filePages * pageBytes };
