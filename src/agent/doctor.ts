@@ -6,15 +6,9 @@ import { bytesText } from "../base/units.ts";
 import { readDoctorFacts, type DoctorFacts } from "./doctor-facts.ts";
 import { refaultSourceOf } from "./memcg-refaults.ts";
 import { readPrerequisiteFacts, type PrerequisiteFacts } from "./prerequisite-facts.ts";
-import {
-  chooseBackend,
-  judgePrerequisites,
-  runAsRoot,
-  type BackendChoice,
-  type Check,
-  type Found,
-  type PrerequisiteSettings,
-} from "./prerequisites.ts";
+import { chooseBackend, type BackendChoice } from "./backend-choice.ts";
+import { checkOf, runAsRoot, type Check, type Found } from "./check.ts";
+import { judgePrerequisites, type PrerequisiteSettings } from "./prerequisites.ts";
 
 /** The VM's side of free page reporting: it has to be switched on there. */
 const balloonRemedy = [
@@ -143,14 +137,7 @@ export function judgeMachine(
     ["compact_order", "compaction order", judgeCompactOrder(facts, settings)],
     ["kernel", "kernel", judgeKernel(facts)],
   ];
-  return found.map(([key, title, { state, observed, remedy }]) => ({
-    key,
-    title,
-    state,
-    observed,
-    remedy: remedy ?? null,
-    needed: false,
-  }));
+  return found.map(([key, title, each]) => checkOf(key, title, false, each));
 }
 
 export interface Examination {
@@ -166,6 +153,8 @@ export function examine(root: string, settings: PrerequisiteSettings): Examinati
       ...judgePrerequisites(prerequisites, settings),
       ...judgeMachine(readDoctorFacts(root), prerequisites, settings),
     ],
-    choice: chooseBackend(prerequisites, settings.memcg.backend),
+    choice: settings.memcg.disabled
+      ? { backend: null, why: "memcg is disabled by the settings" }
+      : chooseBackend(prerequisites, settings.memcg.backend),
   };
 }

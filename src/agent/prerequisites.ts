@@ -7,109 +7,22 @@
 import { Fault, messageOf } from "../base/fault.ts";
 import type { Logger } from "../base/log.ts";
 import type { MemcgSettings, Settings } from "../config/schema.ts";
+import {
+  chooseBackend,
+  isLockedDown,
+  isLruGenOn,
+  mayMount,
+  type BackendChoice,
+  type JudgedWhen,
+} from "./backend-choice.ts";
+import { checkOf, runAsRoot, type Check, type CheckState, type Found } from "./check.ts";
 import { readPrerequisiteFacts, type PressureAbsence, type PrerequisiteFacts } from "./prerequisite-facts.ts";
 import { lruGenEnabledAll, writeEnabled } from "../kernel/lru-gen.ts";
 import { mountDebugfs } from "../kernel/debugfs.ts";
 import type { FileState } from "../kernel/file-state.ts";
-import type { BackendName } from "./status.ts";
-
-export type CheckState = "ok" | "warning" | "failure" | "info";
-
-export interface Check {
-  /** Stable name, for `--json` and for scripts. */
-  readonly key: string;
-  readonly title: string;
-  readonly state: CheckState;
-  /** What was seen, in one line. */
-  readonly observed: string;
-  /** The exact line that mends it, or one line for each kind of machine; null where there is nothing to mend. */
-  readonly remedy: string | null;
-  /** True when an enabled feature cannot work without it: then a failure ends the start. */
-  readonly needed: boolean;
-}
 
 /** The settings that decide what is needed. */
 export type PrerequisiteSettings = Pick<Settings, "compact"> & { readonly memcg: MemcgSettings };
-
-/** Lowest bit of lru_gen/enabled: the main switch. The others are accelerations that not every processor has. */
-const lruGenMain = 1;
-
-export interface BackendChoice {
-  /** Null when neither can be used. */
-  readonly backend: BackendName | null;
-  /** Why, in one line. */
-  readonly why: string;
-}
-
-/** Before mending, what `mendPrerequisites` can mend counts as usable; afterwards only what is. */
-export type JudgedWhen = "before_mending" | "after_mending";
-
-/** True when lru_gen works, or will once debugfs is mounted and it is switched on. */
-function lruGenUsable(facts: PrerequisiteFacts, when: JudgedWhen): boolean {
-  if (facts.lruGenMask === null || facts.debugfs === "not_built") return false;
-  if (when === "after_mending" && !isOn(facts.lruGenMask)) return false;
-  return facts.debugfs === "not_mounted" ? when === "before_mending" && mayMount(facts) : facts.lruGenFile === "ok";
-}
-
-function isOn(mask: number): boolean {
-  return (mask & lruGenMain) !== 0;
-}
-
-function mayMount(facts: PrerequisiteFacts): boolean {
-  return facts.capabilities?.sysAdmin ?? facts.userId === 0;
-}
-
-/** What keeps lru_gen from being used, as the end of a sentence. */
-function lruGenObstacle(facts: PrerequisiteFacts): string {
-  if (facts.lruGenMask === null) return "the kernel has no lru_gen";
-  if (facts.debugfs === "not_built") return "the kernel has no debugfs";
-  if (facts.debugfs === "not_mounted") return "debugfs is not mounted and may not be";
-  if (!isOn(facts.lruGenMask)) return "lru_gen is off and may not be switched on";
-  if (facts.lruGenFile === "denied" && isLockedDown(facts)) return `lockdown=${facts.lockdown} closes debugfs`;
-  return "debugfs' lru_gen cannot be opened";
-}
-
-function isLockedDown(facts: PrerequisiteFacts): boolean {
-  return facts.lockdown === "integrity" || facts.lockdown === "confidentiality";
-}
-
-/** Which of the two ways to find and evict cold memory is taken, and why. */
-export function chooseBackend(
-  facts: PrerequisiteFacts,
-  wanted: MemcgSettings["backend"],
-  when: JudgedWhen = "before_mending",
-): BackendChoice {
-  const reclaimUsable = facts.memoryReclaim === "ok";
-  switch (wanted) {
-    case "lru_gen":
-      return lruGenUsable(facts, when)
-        ? { backend: "lru_gen", why: "the settings ask for it" }
-        : { backend: null, why: `the settings ask for lru_gen, but ${lruGenObstacle(facts)}` };
-    case "memory_reclaim":
-      return reclaimUsable
-        ? { backend: "memory_reclaim", why: "the settings ask for it" }
-        : { backend: null, why: "the settings ask for memory_reclaim, but the kernel has no memory.reclaim" };
-    case "auto":
-      if (lruGenUsable(facts, when)) return { backend: "lru_gen", why: "lru_gen can be used, and it knows ages" };
-      if (reclaimUsable) return { backend: "memory_reclaim", why: `${lruGenObstacle(facts)}; memory.reclaim is there` };
-      return { backend: null, why: `${lruGenObstacle(facts)}, and there is no memory.reclaim` };
-    default:
-      return wanted satisfies never;
-  }
-}
-
-/** What a look at one thing shows. */
-export interface Found {
-  readonly state: CheckState;
-  readonly observed: string;
-  readonly remedy?: string;
-}
-
-export const runAsRoot = "sudo mem-agent … (run it as root)";
-
-function check(key: string, title: string, needed: boolean, found: Found): Check {
-  return { key, title, needed, state: found.state, observed: found.observed, remedy: found.remedy ?? null };
-}
 
 /** What is wrong counts as a failure only where an enabled feature needs it. */
 function wrong(needed: boolean): CheckState {
@@ -121,10 +34,10 @@ function checkRoot(facts: PrerequisiteFacts, needed: boolean): Check {
   const { userId, capabilities } = facts;
   if (userId !== 0 && capabilities?.dacOverride !== true) {
     const observed = userId === null ? "user unknown" : `user ${userId} without CAP_DAC_OVERRIDE`;
-    return check("root", title, needed, { state: wrong(needed), observed, remedy: runAsRoot });
+    return checkOf("root", title, needed, { state: wrong(needed), observed, remedy: runAsRoot });
   }
   if (capabilities === null) {
-    return check("root", title, needed, { state: "ok", observed: `user ${userId}, capabilities unknown` });
+    return checkOf("root", title, needed, { state: "ok", observed: `user ${userId}, capabilities unknown` });
   }
   const lacking = [
     capabilities.sysAdmin ? null : "CAP_SYS_ADMIN",
@@ -132,8 +45,8 @@ function checkRoot(facts: PrerequisiteFacts, needed: boolean): Check {
     capabilities.dacOverride ? null : "CAP_DAC_OVERRIDE",
   ].filter((name) => name !== null);
   const observed = `user ${userId}, ${lacking.length === 0 ? "all capabilities that it uses" : `without ${lacking.join(", ")}`}`;
-  if (lacking.length === 0) return check("root", title, needed, { state: "ok", observed });
-  return check("root", title, needed, {
+  if (lacking.length === 0) return checkOf("root", title, needed, { state: "ok", observed });
+  return checkOf("root", title, needed, {
     state: "warning",
     observed,
     remedy: "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_RESOURCE CAP_DAC_OVERRIDE (in the unit's [Service] section)",
@@ -144,9 +57,9 @@ function checkCgroup(facts: PrerequisiteFacts, needed: boolean): Check {
   const title = "memory cgroups";
   if (facts.cgroup !== null) {
     const { version, path } = facts.cgroup;
-    return check("cgroup", title, needed, { state: "ok", observed: `version ${version} at ${path}` });
+    return checkOf("cgroup", title, needed, { state: "ok", observed: `version ${version} at ${path}` });
   }
-  return check("cgroup", title, needed, {
+  return checkOf("cgroup", title, needed, {
     state: wrong(needed),
     observed: "no hierarchy with a memory controller is mounted",
     remedy: "mount -t cgroup2 cgroup2 /sys/fs/cgroup (and remove cgroup_disable=memory from the kernel's command line)",
@@ -175,9 +88,9 @@ const pressureAbsences: Readonly<Record<PressureAbsence, { observed: string; rem
 function checkPressure(facts: PrerequisiteFacts, needed: boolean): Check {
   const title = "pressure (PSI)";
   if (facts.pressure.state === "ok") {
-    return check("pressure", title, needed, { state: "ok", observed: "on, read from /proc/pressure" });
+    return checkOf("pressure", title, needed, { state: "ok", observed: "on, read from /proc/pressure" });
   }
-  return check("pressure", title, needed, { state: wrong(needed), ...pressureAbsences[facts.pressure.why] });
+  return checkOf("pressure", title, needed, { state: wrong(needed), ...pressureAbsences[facts.pressure.why] });
 }
 
 /** What the checks of lru_gen go by. */
@@ -207,7 +120,7 @@ function lruGenCase(
 const debugfsMountLine = "mount -t debugfs debugfs /sys/kernel/debug";
 
 function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check {
-  const made = (found: Found): Check => check("debugfs", "debugfs", needed, found);
+  const made = (found: Found): Check => checkOf("debugfs", "debugfs", needed, found);
   if (facts.debugfs === "not_built") {
     return made({
       state: bad,
@@ -234,7 +147,7 @@ function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check
 }
 
 function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check {
-  const made = (found: Found): Check => check("lru_gen", "multi-gen LRU", needed, found);
+  const made = (found: Found): Check => checkOf("lru_gen", "multi-gen LRU", needed, found);
   if (facts.lruGenMask === null) {
     return made({
       state: bad,
@@ -243,7 +156,7 @@ function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check 
     });
   }
   const mask = `mask 0x${facts.lruGenMask.toString(16).padStart(4, "0")}`;
-  if (!isOn(facts.lruGenMask)) {
+  if (!isLruGenOn(facts.lruGenMask)) {
     return made({
       state: mendable,
       observed: `built in, ${mask}: off${when === "after_mending" ? "" : "; the agent switches it on when it starts"}`,
@@ -268,7 +181,7 @@ function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check 
 function checkMemoryReclaim(facts: PrerequisiteFacts, settings: PrerequisiteSettings, choice: BackendChoice): Check {
   const { memcg } = settings;
   const required = !memcg.disabled && (memcg.backend === "memory_reclaim" || choice.backend === "memory_reclaim");
-  const made = (found: Found): Check => check("memory_reclaim", "memory.reclaim", required, found);
+  const made = (found: Found): Check => checkOf("memory_reclaim", "memory.reclaim", required, found);
   if (facts.memoryReclaim === "ok") {
     const observed = required ? "there, and used" : "there, in reserve for lru_gen";
     return made({ state: "ok", observed });
@@ -293,14 +206,17 @@ function checkMemoryReclaim(facts: PrerequisiteFacts, settings: PrerequisiteSett
 function checkCompaction(facts: PrerequisiteFacts, needed: boolean): Check {
   const title = "compaction";
   if (facts.compactMemory === "ok" && facts.freeBlocks === "ok") {
-    return check("compaction", title, needed, { state: "ok", observed: "compact_memory and pagetypeinfo can be used" });
+    return checkOf("compaction", title, needed, {
+      state: "ok",
+      observed: "compact_memory and pagetypeinfo can be used",
+    });
   }
   const files = [
     facts.compactMemory === "ok" ? null : `/proc/sys/vm/compact_memory ${facts.compactMemory}`,
     facts.freeBlocks === "ok" ? null : `/proc/pagetypeinfo ${facts.freeBlocks}`,
   ].filter((text) => text !== null);
   const absent = facts.compactMemory === "missing" || facts.freeBlocks === "missing";
-  return check("compaction", title, needed, {
+  return checkOf("compaction", title, needed, {
     state: wrong(needed),
     observed: files.join(", "),
     remedy: absent
@@ -328,11 +244,6 @@ export function judgePrerequisites(
     checkMemoryReclaim(facts, settings, choice),
     checkCompaction(facts, compact),
   ];
-}
-
-/** Looks at the machine under `root` and judges it. Changes nothing, throws nothing but a broken invariant. */
-export function checkPrerequisites(root: string, settings: PrerequisiteSettings): readonly Check[] {
-  return judgePrerequisites(readPrerequisiteFacts(root), settings);
 }
 
 /** One line for a check that fails: *cannot start: <what>: <state>; <what to do>*. */
@@ -380,7 +291,7 @@ export function mendPrerequisites(
   if (settings.memcg.disabled || settings.memcg.backend === "memory_reclaim" || facts.lruGenMask === null) return facts;
   const mounted = facts.debugfs === "not_mounted" && attempt(log, () => mountDebugfs(root), "mounted debugfs");
   const switched =
-    !isOn(facts.lruGenMask) &&
+    !isLruGenOn(facts.lruGenMask) &&
     attempt(log, () => writeEnabled(root, lruGenEnabledAll), `switched lru_gen on (${lruGenEnabledAll})`);
   return mounted || switched ? readPrerequisiteFacts(root) : facts;
 }

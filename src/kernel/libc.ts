@@ -16,6 +16,8 @@ function load(name: string) {
     madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
     getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
     sysconf: { args: ["i32"], returns: "i64" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
     prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
     __errno_location: { args: [], returns: "ptr" },
   }).symbols;
@@ -127,6 +129,24 @@ export function peerCredentials(fd: number): PeerCredentials {
   if (libc().getsockopt(fd, solSocket, soPeerCred, credentials, length) !== 0) throw failure("ask who is connected");
   const [pid = 0, uid = 0, gid = 0] = credentials;
   return { pid, uid, gid };
+}
+
+export const addressFamilyUnix = 1;
+const socketDatagram = 2;
+const socketCloseOnExec = 0o2000000;
+/** MSG_NOSIGNAL | MSG_DONTWAIT: a receiver that hangs must not hang us. */
+const sendFlags = 0x4040;
+
+/** A unix datagram socket, not bound, closed on exec. The caller closes it. Fault `io`. */
+export function datagramSocket(): number {
+  const fd = libc().socket(addressFamilyUnix, socketDatagram | socketCloseOnExec, 0);
+  if (fd < 0) throw failure("make a datagram socket");
+  return fd;
+}
+
+/** sendto(2) without waiting. `address` is a struct sockaddr_un. False when it was not taken whole. */
+export function sendDatagram(fd: number, bytes: Uint8Array, address: Uint8Array): boolean {
+  return Number(libc().sendto(fd, bytes, bytes.length, sendFlags, address, address.length)) === bytes.length;
 }
 
 const scPageSize = 30;

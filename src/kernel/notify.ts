@@ -4,14 +4,10 @@
  * One datagram on the unix socket that NOTIFY_SOCKET names (an absolute path, or `@name` for an abstract one). Bun has
  * no unix datagrams, so that libc's socket(2) and sendto(2) send it.
  */
-import { dlopen, ptr } from "bun:ffi";
+import { closeSync } from "node:fs";
 import { Fault } from "../base/fault.ts";
+import { addressFamilyUnix, datagramSocket, sendDatagram } from "./libc.ts";
 
-const addressFamilyUnix = 1;
-const socketDatagram = 2;
-const closeOnExec = 0o2000000;
-/** MSG_NOSIGNAL | MSG_DONTWAIT: a manager that hangs must not hang the agent. */
-const sendFlags = 0x4040;
 /** `sun_family` comes before the path; see unix(7). */
 const pathOffset = 2;
 const pathBytesMax = 108;
@@ -30,74 +26,40 @@ export function notifyAddress(name: string): Uint8Array | null {
   return address;
 }
 
-/** Name of the C library of this process, for dlopen. */
-function libcNames(): readonly string[] {
-  const musl = process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1";
-  return ["libc.so.6", musl];
-}
-
-function openLibc() {
-  for (const name of libcNames()) {
-    try {
-      return dlopen(name, {
-        socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-        sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
-        close: { args: ["i32"], returns: "i32" },
-      }).symbols;
-    } catch {
-      continue;
-    }
-  }
-  return null;
-}
-
-export class ServiceManager {
+/** The manager's socket and ours, for as long as the daemon runs. */
+export class ServiceManager implements Disposable {
   readonly #address: Uint8Array;
-  readonly #libc: NonNullable<ReturnType<typeof openLibc>>;
-  readonly #descriptor: number;
+  #fd: number | null;
 
-  private constructor(address: Uint8Array, libc: NonNullable<ReturnType<typeof openLibc>>, descriptor: number) {
+  private constructor(address: Uint8Array, fd: number) {
     this.#address = address;
-    this.#libc = libc;
-    this.#descriptor = descriptor;
+    this.#fd = fd;
   }
 
   /**
    * The service manager that NOTIFY_SOCKET names; null when the process was not started by one.
-   *
-   * @throws Fault `unsupported` when the variable names no socket, `io` when none can be made.
+   * Faults: `unsupported` when the variable names no unix socket, `io`.
    */
   static fromEnvironment(environment: Readonly<Record<string, string | undefined>>): ServiceManager | null {
-    const name = environment["NOTIFY_SOCKET"];
-    if (name === undefined || name === "") return null;
+    const name = environment["NOTIFY_SOCKET"] ?? "";
+    if (name === "") return null;
     const address = notifyAddress(name);
     if (address === null) {
       throw new Fault("unsupported", "cannot notify the service manager: NOTIFY_SOCKET names no unix socket; unset it");
     }
-    const libc = openLibc();
-    const descriptor = libc?.socket(addressFamilyUnix, socketDatagram | closeOnExec, 0) ?? -1;
-    if (libc === null || descriptor < 0) {
-      throw new Fault("io", "cannot notify the service manager: no datagram socket; check the limit of descriptors");
-    }
-    return new ServiceManager(address, libc, descriptor);
+    return new ServiceManager(address, datagramSocket());
   }
 
   /** Sends assignments such as `READY=1`, one a line. False when the manager did not take them: it may be restarting. */
   notify(...assignments: readonly string[]): boolean {
-    const text = new TextEncoder().encode(assignments.join("\n"));
-    const sent = this.#libc.sendto(
-      this.#descriptor,
-      ptr(text),
-      text.length,
-      sendFlags,
-      ptr(this.#address),
-      this.#address.length,
-    );
-    return Number(sent) === text.length;
+    if (this.#fd === null) return false;
+    return sendDatagram(this.#fd, new TextEncoder().encode(assignments.join("\n")), this.#address);
   }
 
   [Symbol.dispose](): void {
-    this.#libc.close(this.#descriptor);
+    if (this.#fd === null) return;
+    closeSync(this.#fd);
+    this.#fd = null;
   }
 }
 

@@ -4,14 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { readPrerequisiteFacts, type PrerequisiteFacts } from "../../../src/agent/prerequisite-facts.ts";
-import {
-  chooseBackend,
-  judgePrerequisites,
-  meetPrerequisites,
-  type Check,
-  type JudgedWhen,
-  type PrerequisiteSettings,
-} from "../../../src/agent/prerequisites.ts";
+import { chooseBackend, type JudgedWhen } from "../../../src/agent/backend-choice.ts";
+import type { Check } from "../../../src/agent/check.ts";
+import { judgePrerequisites, meetPrerequisites, type PrerequisiteSettings } from "../../../src/agent/prerequisites.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import { recordingLog } from "../../../src/base/log.ts";
 import { defaultSettings, type MemcgSettings } from "../../../src/config/schema.ts";
