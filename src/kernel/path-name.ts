@@ -12,7 +12,6 @@ export type FsPath = string | Buffer;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const escapeBase = 0xdc00;
-const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 /** The string for a name's bytes. Never throws. */
 export function decodeName(bytes: Uint8Array): string {
@@ -25,7 +24,7 @@ export function decodeName(bytes: Uint8Array): string {
 
 /** The same name for node:fs: the string itself, or its bytes where a string would be garbled. */
 export function fsPath(name: string): FsPath {
-  return loneSurrogate.test(name) ? encodeName(name) : name;
+  return name.isWellFormed() ? name : encodeName(name);
 }
 
 /** The bytes of a name. */

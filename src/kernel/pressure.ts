@@ -85,36 +85,32 @@ export function readSomeTotalUs(file: FsPath, absence: Absence = "missing"): num
 
 const newline = 0x0a;
 const zero = 0x30;
-const someTotal: readonly [string, string] = ["some ", " total="];
+const lineStart = "some avg10=";
+const beforeTotal = " total=";
 
 /** The total of the line `some` in the first `length` bytes. Fault `malformed`. */
 export function scanSomeTotalUs(bytes: Uint8Array, length: number): number {
-  const at = startsWith(bytes, 0, length, someTotal[0]) ? findTotal(bytes, length) : null;
-  if (at === null)
-    throw malformed(place, "no total of `some`", Buffer.from(bytes.subarray(0, length)).toString("latin1"));
+  const end = bytes.indexOf(newline);
+  let digits = end;
+  // From the end of the line: it is the last word, and few steps away.
+  while (digits > 0 && isDigit(bytes[digits - 1])) digits--;
+  const found =
+    end < length &&
+    digits < end &&
+    end - digits <= 20 &&
+    isAt(bytes, 0, lineStart) &&
+    isAt(bytes, digits - beforeTotal.length, beforeTotal);
+  if (!found) throw malformed(place, "no total of `some`", Buffer.from(bytes.subarray(0, length)).toString("latin1"));
   let total = 0;
-  let end = at;
-  for (; end < length; end++) {
-    const digit = (bytes[end] ?? 0) - zero;
-    if (digit < 0 || digit > 9) break;
-    total = total * 10 + digit;
-  }
-  if (end === at || end - at > 20 || bytes[end] !== newline || end >= length) {
-    throw malformed(place, "no number after total=", Buffer.from(bytes.subarray(0, length)).toString("latin1"));
-  }
+  for (let at = digits; at < end; at++) total = total * 10 + ((bytes[at] ?? zero) - zero);
   return total;
 }
 
-/** Where the digits of the first line's total begin. */
-function findTotal(bytes: Uint8Array, length: number): number | null {
-  for (let at = 0; at < length && bytes[at] !== newline; at++) {
-    if (startsWith(bytes, at, length, someTotal[1])) return at + someTotal[1].length;
-  }
-  return null;
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= zero && byte <= zero + 9;
 }
 
-function startsWith(bytes: Uint8Array, at: number, length: number, text: string): boolean {
-  if (at + text.length > length) return false;
+function isAt(bytes: Uint8Array, at: number, text: string): boolean {
   for (let index = 0; index < text.length; index++) {
     if (bytes[at + index] !== text.charCodeAt(index)) return false;
   }
