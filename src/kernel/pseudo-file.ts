@@ -97,15 +97,18 @@ export class PseudoFile implements Disposable {
 
 let scratch: Buffer = Buffer.allocUnsafeSlow(initialBytes);
 
-/** Reads a file once, into a buffer shared by all callers: `use` gets it with the length, and must not keep it. */
-export function readOnce<T>(path: FsPath, absence: Absence, use: (bytes: Buffer, length: number) => T): T {
+/**
+ * Text of a kernel file, read through one buffer that all callers share. Faults: `missing` (or `vanished`, as asked;
+ * ENODEV is what a removed cgroup's open file says), `denied`, `unsupported`, `io`.
+ */
+export function readPath(path: FsPath, absence: Absence = "missing"): string {
   const fd = openToRead(path, absence);
-  let length = 0;
   try {
+    let length = 0;
     for (;;) {
       if (length === scratch.length) scratch = grown(scratch, path);
       const count = readSync(fd, scratch, length, scratch.length - length, length);
-      if (count === 0) break;
+      if (count === 0) return scratch.toString("utf8", 0, length);
       length += count;
     }
   } catch (error) {
@@ -113,15 +116,6 @@ export function readOnce<T>(path: FsPath, absence: Absence, use: (bytes: Buffer,
   } finally {
     closeSync(fd);
   }
-  return use(scratch, length);
-}
-
-/**
- * Text of a kernel file. Faults: `missing` (or `vanished`, as asked; ENODEV is what a removed cgroup's open file
- * says), `denied`, `unsupported`, `io`.
- */
-export function readPath(path: FsPath, absence: Absence = "missing"): string {
-  return readOnce(path, absence, decodeScratch);
 }
 
 /** As `readPath`, for a path inside the tree at `root`. */
@@ -167,10 +161,6 @@ export function malformed(place: string, state: string, found = ""): Fault {
 /** A decimal number of a kernel text, at most 20 digits; null for anything else. */
 export function decimalOrNull(text: string | undefined): number | null {
   return text !== undefined && /^\d{1,20}$/.test(text) ? Number(text) : null;
-}
-
-function decodeScratch(bytes: Buffer, length: number): string {
-  return bytes.toString("utf8", 0, length);
 }
 
 function openToRead(path: FsPath, absence: Absence): number {
