@@ -48,12 +48,12 @@ export function readOverrides(root: unknown): { overrides: SettingsOverrides; pr
     return { overrides: {}, problems };
   }
   const readers = sectionNames.map((section) => {
-    const read = (value: unknown, at: InputPath): void => {
-      const rules: OtherKeys =
-        section !== "memcg"
-          ? {}
-          : { cgroups: (list, where) => void ((found.memcg ??= {})["cgroups"] = readRules(list, where, problems)) };
-      found[section] = { ...found[section], ...readKeys(value, at, settingsOf(section), problems, rules) };
+    const read = (table: unknown, at: InputPath): void => {
+      let rules: readonly RulePatch[] | null = null;
+      const others: OtherKeys =
+        section !== "memcg" ? {} : { cgroups: (list, where) => void (rules = readRules(list, where, problems)) };
+      const values = readKeys(table, at, settingsOf(section), problems, others);
+      found[section] = rules === null ? values : { ...values, cgroups: rules };
     };
     return [section, read] as const;
   });
@@ -97,9 +97,12 @@ export function readKeys(
 
 /** Says where a known key belongs that stands in the wrong place, or which one was probably meant. */
 function unknownKey(key: string, at: InputPath, names: readonly string[]): string {
-  const homes = settingList.filter((setting) => setting.key === key).map((setting) => `[${setting.section}]`);
-  if (at.length === 0 && homes.length > 0) return `this key belongs into ${homes.join(" or ")}`;
-  if (at.length > 1 && homes.includes("[memcg]")) return "a rule cannot set this, only the base settings can";
+  const homes = settingList.filter((setting) => setting.key === key);
+  if (at.length === 0 && names.includes("memcg") && homes.length > 0) {
+    return `this key belongs into ${homes.map((setting) => `[${setting.section}]`).join(" or ")}`;
+  }
+  const isBaseOnly = homes.some((setting) => setting.section === "memcg" && !setting.inRules);
+  if (names.includes("path") && isBaseOnly) return "a rule cannot set this, only the base settings can";
   return `unknown key${didYouMean(key, names)}`;
 }
 

@@ -1,15 +1,24 @@
 /**
  * Writes a change into the text of a settings file, with its comments, order and formatting kept.
  *
- * New keys and rules are put in as lines of their own, below the last key of their table: the library would put them
- * right above the next header, between it and the comment that belongs to it. Everything else is the library's work.
+ * New keys and rules are put in as lines of their own, below the last key of their table, and rules that go are taken
+ * out by their lines: the library takes a comment above a header for a part of the table before it. Everything else is
+ * the library's work.
  */
 import type * as TomlLibrary from "@decimalturn/toml-patch";
 import { Fault, messageOf } from "../base/fault.ts";
 import { saidValues, type SettingsChange } from "./merge.ts";
 import { problemsFault } from "./problems.ts";
 import { ruleId, ruleValues } from "./rules.ts";
-import { type RulePatch, settingList, type Settings, type SettingsOverrides, type SettingValue } from "./schema.ts";
+import {
+  type RulePatch,
+  type SectionName,
+  sectionNames,
+  settingList,
+  type Settings,
+  settingsOf,
+  type SettingsOverrides,
+} from "./schema.ts";
 import { parseConfig } from "./toml.ts";
 
 type Table = Record<string, unknown>;
@@ -40,7 +49,7 @@ export async function saveIntoToml(
   const library = await import("@decimalturn/toml-patch");
   for (const write of [writeLines, writePlainly]) {
     try {
-      const saved = write(library, text, before.overrides, wanted);
+      const saved = await write(library, text, before.overrides, wanted);
       const after = await parseConfig(saved, options);
       if (after.problems.length === 0 && sameFile(after.overrides, wanted)) return saved;
     } catch (error) {
@@ -93,7 +102,12 @@ function sameFile(one: SettingsOverrides, other: SettingsOverrides): boolean {
   return Bun.deepEquals(comparable(one), comparable(other));
 }
 
-type Writer = (library: Library, text: string, before: SettingsOverrides, wanted: SettingsOverrides) => string;
+type Writer = (
+  library: Library,
+  text: string,
+  before: SettingsOverrides,
+  wanted: SettingsOverrides,
+) => string | Promise<string>;
 
 function comparable(file: SettingsOverrides): unknown {
   return [saidValues(file), (file.memcg?.cgroups ?? []).map((rule) => [ruleId(rule), new Map(ruleValues(rule))])];
@@ -105,8 +119,11 @@ const writePlainly: Writer = (library, text, before, wanted) => {
   return library.patch(text, root);
 };
 
-const writeLines: Writer = (library, text, before, wanted) =>
-  writePlainly(library, withNewLines(library, text, before, wanted), before, wanted);
+const writeLines: Writer = async (library, text, before, wanted) => {
+  const edited = withLinesEdited(library, text, before, wanted);
+  const { overrides } = await parseConfig(edited, { file: "" });
+  return writePlainly(library, edited, overrides, wanted);
+};
 
 /** Makes a parsed file say what is wanted; what it says already is not touched, however it is written. */
 function shape(root: Table, before: SettingsOverrides, wanted: SettingsOverrides): void {
@@ -154,46 +171,82 @@ interface Insertion {
   readonly toml: string;
 }
 
-/** The text with the keys that a table lacks, and the rules that the file lacks. */
-function withNewLines(library: Library, text: string, before: SettingsOverrides, wanted: SettingsOverrides): string {
-  const lines = text.split("\n");
-  const tables = library.parseDocument(text).cst.filter((node): node is SyntaxTable => "items" in node);
+/**
+ * The text with the keys, sections and rules that it lacks, and without the rules that go. A section that is written as
+ * an inline table or by dotted keys is left to the library.
+ */
+function withLinesEdited(library: Library, text: string, before: SettingsOverrides, wanted: SettingsOverrides): string {
+  const lines = text.split(/(?<=\n)/);
+  const nodes = library.parseDocument(text).cst;
+  const tables = nodes.filter((node): node is SyntaxTable => "items" in node);
   const named = (name: string): SyntaxTable[] => tables.filter((table) => table.key.item.value.join(".") === name);
+  const rootKeys = new Set<string | undefined>(nodes.map((node) => ("value" in node ? node.key.value[0] : undefined)));
   const insertions: Insertion[] = [];
-  const insert = (table: SyntaxTable, values: Table): void => {
-    if (Object.keys(values).length > 0) insertions.push(insertionInto(table, lines, library.stringify(values)));
-  };
-  for (const section of new Set(settingList.map((setting) => setting.section))) {
+  for (const section of sectionNames) {
+    const values = newValues(section, before, wanted);
     const [table] = named(section);
-    if (table !== undefined) insert(table, newValues(section, before, wanted));
+    if (Object.keys(values).length === 0 || rootKeys.has(section)) continue;
+    const toml = library.stringify(values);
+    if (table !== undefined) insertions.push(insertionInto(table, lines, toml));
+    else insertions.push({ below: lines.length, indent: "", toml: `\n[${section}]\n${toml}` });
   }
-  const old = rulesById(before.memcg?.cgroups ?? []);
   const ruleTables = named("memcg.cgroups");
-  const rules = rulesById(wanted.memcg?.cgroups ?? []);
-  for (const [index, [id, was]] of [...old].entries()) {
-    const [table, now] = [ruleTables[index], rules.get(id)];
-    if (table !== undefined && now !== undefined) insert(table, newRuleValues(was, now));
+  const rulesThere = before.memcg?.cgroups ?? [];
+  const dropped = new Set<number>();
+  if (!rootKeys.has("memcg") && ruleTables.length === rulesThere.length) {
+    const placed = rulesThere.map((rule, index): PlacedRule => ({ rule, table: ruleTables[index] as SyntaxTable }));
+    const rules = rulesById(wanted.memcg?.cgroups ?? []);
+    insertions.push(...ruleInsertions(library, lines, placed, rules));
+    for (const { rule, table } of placed) if (!rules.has(ruleId(rule))) dropTable(lines, table, dropped);
   }
-  const added = [...rules].filter(([id]) => !old.has(id)).map(([, rule]) => rule);
-  const lastTable = ruleTables.at(-1);
-  const below = lastTable === undefined ? lines.length : lastLineOf(lastTable);
-  if (old.size === ruleTables.length) {
-    for (const rule of added) {
-      insertions.push({ below, indent: "", toml: `\n[[memcg.cgroups]]\n${library.stringify(tomlOfRule(rule))}` });
-    }
-  }
-  return withInsertions(lines, insertions);
+  return withLines(lines, insertions, dropped);
 }
 
-function newValues(section: string, before: SettingsOverrides, wanted: SettingsOverrides): Table {
+interface PlacedRule {
+  readonly rule: RulePatch;
+  readonly table: SyntaxTable;
+}
+
+function ruleInsertions(
+  library: Library,
+  lines: readonly string[],
+  placed: readonly PlacedRule[],
+  wanted: ReadonlyMap<string, RulePatch>,
+): Insertion[] {
+  const insertions: Insertion[] = [];
+  const added = new Map(wanted);
+  let below = lines.length;
+  for (const { rule, table } of placed) {
+    const now = added.get(ruleId(rule));
+    if (now === undefined) continue;
+    added.delete(ruleId(rule));
+    below = lastLineOf(table);
+    const values = newRuleValues(rule, now);
+    if (Object.keys(values).length > 0) insertions.push(insertionInto(table, lines, library.stringify(values)));
+  }
+  const blocks = [...added.values()].map((rule) => `\n[[memcg.cgroups]]\n${library.stringify(tomlOfRule(rule))}`);
+  return [...insertions, ...blocks.map((toml) => ({ below, indent: "", toml }))];
+}
+
+/** Marks a table's lines, the comment right above it, and the blank lines that would be left over. */
+function dropTable(lines: readonly string[], table: SyntaxTable, dropped: Set<number>): void {
+  const isBlank = (line: number): boolean => lines[line - 1]?.trim() === "";
+  let first = table.key.loc.start.line;
+  while (first > 1 && lines[first - 2]?.trimStart().startsWith("#") === true) first--;
+  let last = lastLineOf(table);
+  if (first === 1 || isBlank(first - 1)) while (isBlank(last + 1)) last++;
+  for (let line = first; line <= last; line++) dropped.add(line);
+}
+
+function newValues(section: SectionName, before: SettingsOverrides, wanted: SettingsOverrides): Table {
   const [was, now] = [saidValues(before), saidValues(wanted)];
-  const lacking = settingList.filter(({ name, ...setting }) => setting.section === section && !was.has(name));
-  return Object.fromEntries(lacking.flatMap(({ key, name }) => (now.has(name) ? [[key, now.get(name)]] : [])));
+  const lacking = settingsOf(section).filter(({ name }) => now.has(name) && !was.has(name));
+  return Object.fromEntries(lacking.map(({ key, name }) => [key, now.get(name)]));
 }
 
 function newRuleValues(before: RulePatch, wanted: RulePatch): Table {
   const was = new Map(ruleValues(before));
-  return Object.fromEntries(ruleValues(wanted).filter(([key]: [string, SettingValue]) => !was.has(key)));
+  return Object.fromEntries(ruleValues(wanted).filter(([key]) => !was.has(key)));
 }
 
 function lastLineOf(table: SyntaxTable): number {
@@ -202,23 +255,22 @@ function lastLineOf(table: SyntaxTable): number {
 }
 
 function insertionInto(table: SyntaxTable, lines: readonly string[], toml: string): Insertion {
-  const below = lastLineOf(table);
-  const row = table.items.find((row) => "value" in row) ?? table;
+  const row = table.items.find((item) => "value" in item) ?? table;
   const indent = /^[ \t]*/.exec(lines[row.loc.start.line - 1] ?? "")?.[0] ?? "";
-  return { below, indent, toml };
+  return { below: lastLineOf(table), indent, toml };
 }
 
-function withInsertions(lines: readonly string[], insertions: readonly Insertion[]): string {
-  const end = lines[0]?.endsWith("\r") === true ? "\r" : "";
-  const result = lines.flatMap((line, index) => {
-    const here = insertions.filter((insertion) => insertion.below === index + 1);
-    const inserted = here.flatMap(({ indent, toml }) =>
-      toml
-        .trimEnd()
-        .split("\n")
-        .map((added) => (added === "" ? end : `${indent}${added}${end}`)),
-    );
-    return [line, ...inserted];
-  });
-  return result.join("\n");
+/** @param lines with their line breaks, whose kind the new ones take over */
+function withLines(lines: readonly string[], insertions: readonly Insertion[], dropped: ReadonlySet<number>): string {
+  const lineBreak = lines[0]?.endsWith("\r\n") === true ? "\r\n" : "\n";
+  let result = "";
+  for (const [index, line] of lines.entries()) {
+    if (!dropped.has(index + 1)) result += line;
+    for (const { indent, toml } of insertions.filter(({ below }) => below === index + 1)) {
+      if (result !== "" && !result.endsWith("\n")) result += lineBreak;
+      const added = result === "" ? toml.trim() : toml.trimEnd();
+      for (const content of added.split("\n")) result += `${content === "" ? "" : indent}${content}${lineBreak}`;
+    }
+  }
+  return result;
 }
