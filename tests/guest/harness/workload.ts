@@ -1,4 +1,6 @@
-/** The program that fills a guest's memory, built from workload/workload.c, which says what it does. */
+/**
+ * The programs that fill a guest's memory and measure what happens to it, built from workload/*.c, which say what they do.
+ */
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -7,20 +9,25 @@ import { join } from "node:path";
 import { checked } from "./commands.ts";
 import { cacheFolder, moveIntoPlace } from "./kernels.ts";
 
-/** Where a guest that was booted with `files: await workloadFiles()` has it. */
+/** Where a guest that was booted with `files: await workloadFiles()` has them. */
 export const workloadPath = "/usr/bin/workload";
+export const probePath = "/usr/bin/probe";
 
-/** For `Guest.boot({ files })`: the program, built unless the cache has it from the same source. */
+/** For `Guest.boot({ files })`: the programs, built unless the cache has them from the same sources. */
 export async function workloadFiles(): Promise<Readonly<Record<string, string>>> {
-  const source = join(import.meta.dir, "../workload/workload.c");
+  return { [workloadPath]: await built("workload"), [probePath]: await built("probe") };
+}
+
+async function built(name: string): Promise<string> {
+  const source = join(import.meta.dir, `../workload/${name}.c`);
   const key = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
   const folder = join(cacheFolder(), "workload");
-  const program = join(folder, `workload-${key}`);
+  const program = join(folder, `${name}-${key}`);
   if (!existsSync(program)) {
     mkdirSync(folder, { recursive: true });
     const draft = `${program}.${process.pid}`;
     await checked(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", draft, source], folder);
     moveIntoPlace(draft, program);
   }
-  return { [workloadPath]: program };
+  return program;
 }
