@@ -1,12 +1,14 @@
 /** What each route does with the daemon. A route without an entry here does not compile. */
 import type { DaemonFace } from "../agent/face.ts";
 import { logLevelOf, runBodyOf } from "./body.ts";
+import type { MetricsText } from "./metrics.ts";
 import type { AnswerOf, RouteName } from "./routes.ts";
 
 export interface Question {
   /** The body as JSON, null where there was none; not yet judged. */
   readonly body: unknown;
   readonly save: boolean;
+  readonly metrics: () => Promise<MetricsText>;
 }
 
 /** Routes that are answered with one value; the event stream is the server's own. */
@@ -29,10 +31,9 @@ export const answers: Answers = {
     const { what, dry_run } = runBodyOf(body);
     return face.run(what, { dryRun: dry_run });
   },
-  metrics: async (face) => {
-    // Loaded with the first scrape: a daemon that nobody scrapes does not pay for it.
-    const { metricsText } = await import("./metrics.ts");
-    return metricsText({ agent: face.status(), memcg: face.memcgStatus(), compact: face.compactStatus() });
+  metrics: async (face, { metrics }) => {
+    const text = await metrics();
+    return text.of({ agent: face.status(), memcg: face.memcgStatus(), compact: face.compactStatus() });
   },
   health: (face) => ({ health: face.status().health }),
 };

@@ -7,8 +7,8 @@ import { bodyBytesMax } from "./routes.ts";
 /** So much of a body that is too large is read and thrown away: a client that is cut off may never read the answer. */
 const discardedBytesMax = 16 * bodyBytesMax;
 
-/** The body's bytes. Refusal 413 when they are more than 1 MiB, whatever the request's head said. */
-async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Buffer> {
+/** The body's bytes, or null when they are more than 1 MiB, whatever the request's head said. */
+async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Buffer | null> {
   if (body === null) return Buffer.alloc(0);
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -18,22 +18,29 @@ async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Buffe
     if (bytes <= bodyBytesMax) chunks.push(chunk);
     else chunks.length = 0;
   }
-  if (bytes > bodyBytesMax) throw tooLarge();
-  return Buffer.concat(chunks);
+  return bytes > bodyBytesMax ? null : Buffer.concat(chunks);
 }
 
-/** The body as a JSON value, null where there is none. Refusal 400 for what is no JSON in UTF-8. */
+/** The body as a JSON value, null where there is none. Refusal 413 when it is too large, 400 for what is no JSON in UTF-8. */
 export async function readJson(body: ReadableStream<Uint8Array> | null): Promise<unknown> {
-  const bytes = await readBytes(body);
+  const bytes = await readBytes(body).catch(() => {
+    // The client left in the middle, so nobody reads this; it only keeps its trouble from passing for ours.
+    throw new Refusal(400, "cannot read the body: it ended early; send as many bytes as Content-Length says");
+  });
+  if (bytes === null) throw tooLarge();
   if (bytes.length === 0) return null;
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     const value: unknown = JSON.parse(text);
     return value;
   } catch (error) {
-    const why = error instanceof SyntaxError ? error.message.replace(/^JSON Parse error: /, "") : "it is not UTF-8";
-    throw new Refusal(400, `cannot read the body: it is not JSON (${why}); send one JSON object`);
+    throw new Refusal(400, `cannot read the body: it is not JSON (${whyNotJson(error)}); send one JSON object`);
   }
+}
+
+function whyNotJson(error: unknown): string {
+  if (error instanceof SyntaxError) return error.message.replace(/^JSON Parse error: /, "");
+  return error instanceof RangeError ? "it is nested too deeply" : "it is not UTF-8";
 }
 
 function isObject(value: unknown): boolean {

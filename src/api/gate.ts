@@ -27,10 +27,7 @@ export function admit(head: RequestHead): Asked {
   const { path, query } = splitUrl(head.url);
   refusePages(head, path);
   const name = findRoute(head.method, path);
-  const hasBody = refuseBody(head);
-  if (hasBody && routes[name].body === null && head.header("content-length") === null) {
-    throw new Refusal(400, `cannot ${head.method} ${path} with a body: it takes none; leave the body out`);
-  }
+  refuseBody(head);
   return { name, save: readQuery(query, routes[name].save, path) };
 }
 
@@ -83,8 +80,7 @@ function findRoute(method: string, path: string): RouteName {
 /** curl's --data names the form type whatever it sends, so that type is let through; what is not JSON fails as JSON. */
 const bodyTypes = /^(application\/([a-z0-9.-]+\+)?json|application\/x-www-form-urlencoded)\s*(;.*)?$/i;
 
-/** True when a body follows. Refusal 413 and 415. */
-function refuseBody(head: RequestHead): boolean {
+function refuseBody(head: RequestHead): void {
   const length = head.header("content-length");
   if (length !== null && Number(length) > bodyBytesMax) throw tooLarge();
   const follows = head.header("transfer-encoding") !== null || (length !== null && length !== "0");
@@ -92,7 +88,6 @@ function refuseBody(head: RequestHead): boolean {
   if (follows && type !== null && !bodyTypes.test(type)) {
     throw new Refusal(415, `cannot read ${JSON.stringify(type.slice(0, 100))}: send application/json`);
   }
-  return follows;
 }
 
 export function tooLarge(): Refusal {

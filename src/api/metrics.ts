@@ -1,3 +1,415 @@
-export function metricsText(_: unknown): string {
-  return "";
+/**
+ * Metrics for Prometheus, each declared once: the text, the reference, the dashboard and the alert rules derive from
+ * this table. Names follow https://prometheus.io/docs/practices/naming/: base units, `_total` for counters, ratios.
+ *
+ * The number of series is bounded: the largest targets have series of their own, all others are summed under
+ * `cgroup="other"`, and so is what cgroups evicted that are gone. About ten series a target.
+ */
+import type { AgentStatus, CompactStatus, MemcgStatus, TargetStatus } from "../agent/status.ts";
+
+export interface MetricSources {
+  readonly agent: AgentStatus;
+  readonly memcg: MemcgStatus;
+  readonly compact: CompactStatus;
+}
+
+type Labels = Readonly<Record<string, string>>;
+/** A null value is not known, and gives no series. */
+type Sample = readonly [labels: Labels, value: number | null];
+
+/** The sources, with the targets told apart that have series of their own. */
+interface View extends MetricSources {
+  readonly shown: readonly TargetStatus[];
+  readonly rest: readonly TargetStatus[];
+}
+
+export interface Metric {
+  readonly name: string;
+  readonly type: "counter" | "gauge";
+  readonly help: string;
+  /** Names of its labels, for the reference. */
+  readonly labels: readonly string[];
+  collect(view: View): Iterable<Sample>;
+}
+
+export const shownTargetsMax = 100;
+const other = "other";
+/** Which ages the cold memory is told apart by, in seconds. */
+const idleAgesSecs = [60, 600, 3600, 21_600, 86_400] as const;
+
+const flag = (condition: boolean): number => (condition ? 1 : 0);
+const alone = (value: number | null): Sample[] => [[{}, value]];
+const ratio = (percent: number | null): number | null => (percent === null ? null : percent / 100);
+const unixSecs = (iso: string | null): number | null => (iso === null ? null : Date.parse(iso) / 1000);
+
+function* byKey(label: string, counts: Readonly<Record<string, number>>): Generator<Sample> {
+  for (const [key, count] of Object.entries(counts)) yield [{ [label]: key }, count];
+}
+
+interface TargetAmounts {
+  /** What one target has, by the value of the label `type`, or under "" without that label. */
+  readonly of: (target: TargetStatus) => Readonly<Record<string, number | null>>;
+  /** The same for all targets that ever were; without it, the targets that are there are summed. */
+  readonly all?: (sources: MetricSources) => Readonly<Record<string, number | null>>;
+  /** How the rest goes together; a share cannot be summed. */
+  readonly together?: "sum" | "largest";
+}
+
+/** A sample for each target with series of its own, and one for all others. */
+function* byTarget({ shown, rest, ...sources }: View, { of, all, together = "sum" }: TargetAmounts): Generator<Sample> {
+  const left: Record<string, number> = {};
+  for (const [type, value] of Object.entries(all?.(sources) ?? {})) if (value !== null) left[type] = value;
+  for (const target of shown) {
+    for (const [type, value] of Object.entries(of(target))) {
+      yield [{ cgroup: target.path, node: String(target.node), ...typeLabel(type) }, value];
+      if (all !== undefined && left[type] !== undefined) left[type] -= value ?? 0;
+    }
+  }
+  if (all === undefined) {
+    for (const target of rest) {
+      for (const [type, value] of Object.entries(of(target))) {
+        if (value === null) continue;
+        left[type] = together === "sum" ? (left[type] ?? 0) + value : Math.max(left[type] ?? 0, value);
+      }
+    }
+  }
+  for (const [type, value] of Object.entries(left)) {
+    yield [{ cgroup: other, node: "all", ...typeLabel(type) }, Math.max(0, value)];
+  }
+}
+
+function typeLabel(type: string): Labels {
+  return type === "" ? {} : { type };
+}
+
+/**
+ * Bytes by how long they were untouched at least: pages of a generation were last touched before the next younger one
+ * was made.
+ */
+function* idleBytes({ memcg }: View): Generator<Sample> {
+  for (const type of ["anon", "file"] as const) {
+    for (const ageSecs of idleAgesSecs) {
+      let bytes = 0;
+      for (const { generations } of memcg.targets) {
+        for (const [index, generation] of (generations ?? []).entries()) {
+          if ((generations?.[index + 1]?.age_secs ?? 0) >= ageSecs) bytes += generation[`${type}_bytes`];
+        }
+      }
+      yield [{ min_age_seconds: String(ageSecs), type }, bytes];
+    }
+  }
+}
+
+function* freeBytes({ compact: { free } }: View): Generator<Sample> {
+  if (free === null) return;
+  yield [{ blocks: "any" }, free.free_bytes];
+  yield [{ blocks: "order" }, free.order_bytes];
+  yield [{ blocks: "reportable" }, free.reportable_bytes];
+}
+
+const perTarget = ["cgroup", "node"] as const;
+
+export const metrics = {
+  buildInfo: {
+    name: "mem_agent_build_info",
+    type: "gauge",
+    help: "Always 1, with the version of the agent, the kernel and how cold memory is found.",
+    labels: ["version", "kernel", "backend"],
+    collect: ({ agent, memcg }) => [
+      [{ version: agent.version, kernel: agent.kernel.release, backend: memcg.backend ?? "none" }, 1],
+    ],
+  },
+  startTime: {
+    name: "mem_agent_start_time_seconds",
+    type: "gauge",
+    help: "When the agent started, in seconds since the epoch.",
+    labels: [],
+    collect: ({ agent }) => alone(unixSecs(agent.started)),
+  },
+  evictedBytes: {
+    name: "mem_agent_evicted_bytes_total",
+    type: "counter",
+    help: "Bytes evicted since the start, by cgroup, node and type of page.",
+    labels: [...perTarget, "type"],
+    collect: (view) =>
+      byTarget(view, {
+        of: ({ evicted_bytes: { anon_bytes, file_bytes } }) => ({ anon: anon_bytes, file: file_bytes }),
+        all: ({ memcg: { evicted_bytes } }) => ({ anon: evicted_bytes.anon_bytes, file: evicted_bytes.file_bytes }),
+      }),
+  },
+  refaultedBytes: {
+    name: "mem_agent_refaulted_bytes_total",
+    type: "counter",
+    help: "Bytes that were read back by the cgroup they had been evicted from.",
+    labels: perTarget,
+    collect: (view) =>
+      byTarget(view, {
+        of: ({ refaulted_bytes }) => ({ "": refaulted_bytes }),
+        all: ({ memcg }) => ({ "": memcg.refaulted_bytes }),
+      }),
+  },
+  sizeBytes: {
+    name: "mem_agent_target_size_bytes",
+    type: "gauge",
+    help: "Bytes of a cgroup on a node that the multi-gen LRU holds.",
+    labels: perTarget,
+    collect: (view) => byTarget(view, { of: ({ size_bytes }) => ({ "": size_bytes }) }),
+  },
+  coldBytes: {
+    name: "mem_agent_target_cold_bytes",
+    type: "gauge",
+    help: "Bytes in the oldest of four generations: what the next run may evict.",
+    labels: [...perTarget, "type"],
+    collect: (view) =>
+      byTarget(view, { of: ({ cold_bytes }) => ({ anon: cold_bytes.anon_bytes, file: cold_bytes.file_bytes }) }),
+  },
+  pressureRatio: {
+    name: "mem_agent_target_pressure_ratio",
+    type: "gauge",
+    help: "Share of the last waiting period in which a cgroup stalled, 0 to 1; under other, the largest of the rest.",
+    labels: perTarget,
+    collect: (view) =>
+      byTarget(view, { of: ({ pressure_percent }) => ({ "": ratio(pressure_percent) }), together: "largest" }),
+  },
+  targetRuns: {
+    name: "mem_agent_target_runs_total",
+    type: "counter",
+    help: "Runs in which a cgroup on a node was looked at.",
+    labels: perTarget,
+    collect: (view) => byTarget(view, { of: ({ runs }) => ({ "": runs }) }),
+  },
+  targetSkips: {
+    name: "mem_agent_target_skips_total",
+    type: "counter",
+    help: "Runs that were skipped for the pressure of the waiting period.",
+    labels: perTarget,
+    collect: (view) => byTarget(view, { of: ({ skips }) => ({ "": skips }) }),
+  },
+  targetAgings: {
+    name: "mem_agent_target_agings_total",
+    type: "counter",
+    help: "Agings of a cgroup on a node.",
+    labels: perTarget,
+    collect: (view) => byTarget(view, { of: ({ agings }) => ({ "": agings }) }),
+  },
+  targetEnds: {
+    name: "mem_agent_target_ends_total",
+    type: "counter",
+    help: "Targets of runs by the reason for which they ended.",
+    labels: ["reason"],
+    collect: ({ memcg }) => byKey("reason", memcg.ends),
+  },
+  idleBytes: {
+    name: "mem_agent_idle_bytes",
+    type: "gauge",
+    help: "Bytes that were untouched for at least so long, over all cgroups; longer ages are within the shorter ones.",
+    labels: ["min_age_seconds", "type"],
+    collect: idleBytes,
+  },
+  targets: {
+    name: "mem_agent_targets",
+    type: "gauge",
+    help: "Cgroups that are followed, each node counted by itself.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.targets_count),
+  },
+  memcgRuns: {
+    name: "mem_agent_memcg_runs_total",
+    type: "counter",
+    help: "Runs that aged and evicted.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.runs),
+  },
+  memcgRunning: {
+    name: "mem_agent_memcg_running",
+    type: "gauge",
+    help: "1 while a run is under way.",
+    labels: [],
+    collect: ({ memcg }) => alone(flag(memcg.running)),
+  },
+  memcgLastRun: {
+    name: "mem_agent_memcg_last_run_duration_seconds",
+    type: "gauge",
+    help: "How long the last run took.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.last_run?.wall_secs ?? null),
+  },
+  memcgNextRun: {
+    name: "mem_agent_memcg_next_run_seconds",
+    type: "gauge",
+    help: "Seconds until the next run is due, 0 when it is overdue; absent while nothing is to run.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.next_run_secs),
+  },
+  enabled: {
+    name: "mem_agent_feature_enabled",
+    type: "gauge",
+    help: "1 for a feature that the settings switch on.",
+    labels: ["feature"],
+    collect: ({ memcg, compact }) => [
+      [{ feature: "memcg" }, flag(!memcg.disabled)],
+      [{ feature: "memcg_evict" }, flag(!memcg.disabled && !memcg.dry_run)],
+      [{ feature: "compact" }, flag(!compact.disabled)],
+    ],
+  },
+  compactRuns: {
+    name: "mem_agent_compact_runs_total",
+    type: "counter",
+    help: "Compaction runs by what was decided.",
+    labels: ["decision"],
+    collect: ({ compact }) => byKey("decision", compact.decisions),
+  },
+  compactions: {
+    name: "mem_agent_compactions_total",
+    type: "counter",
+    help: "Compactions by how they ended.",
+    labels: ["end"],
+    collect: ({ compact }) => byKey("end", compact.ends),
+  },
+  compactLast: {
+    name: "mem_agent_compact_last_duration_seconds",
+    type: "gauge",
+    help: "How long the last compaction took.",
+    labels: [],
+    collect: ({ compact }) => alone(compact.last_compaction?.wall_secs ?? null),
+  },
+  compactNextRun: {
+    name: "mem_agent_compact_next_run_seconds",
+    type: "gauge",
+    help: "Seconds until the next compaction run is due, 0 when it is overdue; absent while nothing is to run.",
+    labels: [],
+    collect: ({ compact }) => alone(compact.next_run_secs),
+  },
+  freeBytes: {
+    name: "mem_agent_free_bytes",
+    type: "gauge",
+    help: "Free bytes in blocks of any size, of at least the wanted order, and of the order that is reported to the host.",
+    labels: ["blocks"],
+    collect: freeBytes,
+  },
+  warnings: {
+    name: "mem_agent_warnings",
+    type: "gauge",
+    help: "Warnings that stand.",
+    labels: [],
+    collect: ({ agent }) => alone(agent.warnings.length),
+  },
+  warning: {
+    name: "mem_agent_warning",
+    type: "gauge",
+    help: "1 for each warning that stands; its text is in mem-agent status.",
+    labels: ["warning"],
+    collect: ({ agent }) => agent.warnings.map(({ key }) => [{ warning: key }, 1] as const),
+  },
+  configGood: {
+    name: "mem_agent_config_last_reload_successful",
+    type: "gauge",
+    help: "1 when the configuration file was good when it was last read.",
+    labels: [],
+    collect: ({ agent }) => alone(flag(agent.config.problems.length === 0)),
+  },
+  configLoaded: {
+    name: "mem_agent_config_last_reload_success_timestamp_seconds",
+    type: "gauge",
+    help: "When the configuration file was last taken over, in seconds since the epoch.",
+    labels: [],
+    collect: ({ agent }) => alone(unixSecs(agent.config.loaded)),
+  },
+  cpu: {
+    name: "mem_agent_cpu_seconds_total",
+    type: "counter",
+    help: "CPU time of the agent itself.",
+    labels: ["mode"],
+    collect: ({ agent: { own } }) => [
+      [{ mode: "user" }, own.cpu_user_secs],
+      [{ mode: "system" }, own.cpu_system_secs],
+    ],
+  },
+  memory: {
+    name: "mem_agent_memory_bytes",
+    type: "gauge",
+    help: "Memory of the agent itself: private to it, and resident with what the kernel can drop.",
+    labels: ["kind"],
+    collect: ({ agent: { own } }) => [
+      [{ kind: "private" }, own.private_bytes],
+      [{ kind: "resident" }, own.resident_bytes],
+    ],
+  },
+  threads: {
+    name: "mem_agent_threads",
+    type: "gauge",
+    help: "Threads of the agent itself.",
+    labels: [],
+    collect: ({ agent }) => alone(agent.own.threads),
+  },
+} as const satisfies Record<string, Metric>;
+
+export const metricList: readonly Metric[] = Object.values(metrics);
+
+/** The table of the reference, in Markdown. */
+export function metricsTable(): string {
+  const rows = metricList.map(({ name, type, labels, help }) => {
+    const withLabels = labels.length === 0 ? name : `${name}{${labels.join(",")}}`;
+    return `| \`${withLabels}\` | ${type} | ${help} |`;
+  });
+  return ["| metric | type | meaning |", "|---|---|---|", ...rows, ""].join("\n");
+}
+
+function weight({ evicted_bytes, size_bytes }: TargetStatus): number {
+  return evicted_bytes.anon_bytes + evicted_bytes.file_bytes + size_bytes;
+}
+
+/** The largest targets, and the others. Two of one name and node would make one series twice: the second is an other. */
+function split(targets: readonly TargetStatus[]): Pick<View, "shown" | "rest"> {
+  const shown = new Map<string, TargetStatus>();
+  const rest: TargetStatus[] = [];
+  for (const target of targets.toSorted((left, right) => weight(right) - weight(left))) {
+    const key = `${target.node} ${target.path}`;
+    if (shown.size < shownTargetsMax && !shown.has(key)) shown.set(key, target);
+    else rest.push(target);
+  }
+  return { shown: [...shown.values()], rest };
+}
+
+function labelValue(value: string): string {
+  return value.toWellFormed().replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
+}
+
+/** `{cgroup="/a",node="0"}`, or nothing without labels. */
+function labelsText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${labelValue(value)}"`);
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+/**
+ * Makes the text. It remembers one thing from scrape to scrape: a counter never falls. What is summed under "other"
+ * would, when a cgroup grows into a series of its own, and Prometheus would take that for a restart and count all again.
+ */
+export class MetricsText {
+  readonly #highest = new Map<string, number>();
+
+  of(sources: MetricSources): string {
+    const view: View = { ...sources, ...split(sources.memcg.targets) };
+    let text = "";
+    for (const metric of metricList) text += this.#metricText(metric, view);
+    return text;
+  }
+
+  #metricText(metric: Metric, view: View): string {
+    let text = "";
+    for (const [labels, value] of metric.collect(view)) {
+      if (value === null || !Number.isFinite(value)) continue;
+      const series = metric.name + labelsText(labels);
+      const settled =
+        metric.type === "counter" && labels["cgroup"] === other ? this.#neverFalling(series, value) : value;
+      text += `${series} ${settled}\n`;
+    }
+    return text === "" ? "" : `# HELP ${metric.name} ${metric.help}\n# TYPE ${metric.name} ${metric.type}\n${text}`;
+  }
+
+  #neverFalling(series: string, value: number): number {
+    const highest = Math.max(value, this.#highest.get(series) ?? 0);
+    this.#highest.set(series, highest);
+    return highest;
+  }
 }

@@ -8,6 +8,7 @@ import { eventStream, type EventStream } from "./event-stream.ts";
 import { admit } from "./gate.ts";
 import { listen, type Listener } from "./listener.ts";
 import { errorAnswer, Refusal, statusOf } from "./refusal.ts";
+import type { MetricsText } from "./metrics.ts";
 import { routes, versionHeader, type AnswerForm, type RouteName } from "./routes.ts";
 
 export interface ServeOptions {
@@ -42,14 +43,15 @@ const contentTypes: Readonly<Record<AnswerForm, string>> = {
  */
 export async function serveSocket(options: ServeOptions): Promise<SocketServer> {
   const streams = new Set<EventStream>();
+  const serving: Serving = { ...options, streams, metrics: metricsWhenAsked() };
   const listener = await listen(options.path, (path) =>
     Bun.serve({
       // Bun closes a connection after 10 silent seconds, and gives a request's head as long, however it drips in.
       unix: path,
       maxRequestBodySize: bunBodyBytesMax,
       development: false,
-      fetch: (request) => answer(request, options, streams),
-      error: (error) => failure(error, options),
+      fetch: (request) => answer(request, serving),
+      error: (error) => failure(error, serving),
     }),
   );
   return {
@@ -62,22 +64,33 @@ export async function serveSocket(options: ServeOptions): Promise<SocketServer> 
   };
 }
 
-async function answer(request: Request, options: ServeOptions, streams: Set<EventStream>): Promise<Response> {
+interface Serving extends ServeOptions {
+  readonly streams: Set<EventStream>;
+  readonly metrics: () => Promise<MetricsText>;
+}
+
+/** Loaded with the first scrape: a daemon that nobody scrapes does not pay for it. */
+function metricsWhenAsked(): () => Promise<MetricsText> {
+  let loaded: Promise<MetricsText> | null = null;
+  return () => (loaded ??= import("./metrics.ts").then(({ MetricsText }) => new MetricsText()));
+}
+
+async function answer(request: Request, serving: Serving): Promise<Response> {
   try {
     const { name, save } = admit({
       method: request.method,
       url: request.url,
       header: (name) => request.headers.get(name),
     });
-    if (name === "events") return respond(name, options, openStream(options, streams));
+    if (name === "events") return respond(name, serving, openStream(serving));
     const body = await readJson(request.body);
     if (body !== null && routes[name].body === null && !isEmptyObject(body)) {
       throw new Refusal(400, `cannot ${request.method} ${routes[name].path} with a body: it takes none; leave it out`);
     }
-    const value = await answers[name](options.face, { body, save });
-    return respond(name, options, typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
+    const value = await answers[name](serving.face, { body, save, metrics: serving.metrics });
+    return respond(name, serving, typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
   } catch (error) {
-    return failure(error, options);
+    return failure(error, serving);
   }
 }
 
@@ -85,7 +98,7 @@ function isEmptyObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.keys(value).length === 0;
 }
 
-function openStream({ face, clock }: ServeOptions, streams: Set<EventStream>): ReadableStream<Uint8Array> {
+function openStream({ face, clock, streams }: Serving): ReadableStream<Uint8Array> {
   const stream = eventStream(
     (listener) => face.onEvent(listener),
     () => clock.wallMs(),
