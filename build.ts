@@ -6,7 +6,7 @@
  *
  * Bun's runtime for another machine comes from the npm registry as well.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 
 export interface BuildTarget {
   /** `linux-x64-musl`: as in the file's name. */
@@ -41,21 +41,29 @@ export function ownTarget(): BuildTarget {
  * @throws Error with the bundler's messages, or where the runtime no longer has the form that `forgetVariables` knows
  */
 export async function buildTarget(target: BuildTarget, outfile: string): Promise<void> {
-  rmSync(outfile, { force: true });
-  await Bun.build({
-    entrypoints: [`${import.meta.dir}/src/main.ts`],
-    minify: true,
-    bytecode: true,
-    format: "esm",
-    splitting: true,
-    compile: {
-      target: `bun-${target.name}` as Bun.Build.CompileTarget,
-      outfile,
-      autoloadDotenv: false,
-      autoloadBunfig: false,
-    },
-  });
-  writeFileSync(outfile, forgetVariables(readFileSync(outfile)), { mode: 0o755 });
+  const workshop = mkdtempSync(`${outfile}.`);
+  // The bundler writes the file's name into it: it is the same for every build.
+  const made = `${workshop}/mem-agent`;
+  try {
+    await Bun.build({
+      entrypoints: [`${import.meta.dir}/src/main.ts`],
+      minify: true,
+      bytecode: true,
+      format: "esm",
+      splitting: true,
+      compile: {
+        target: `bun-${target.name}` as Bun.Build.CompileTarget,
+        outfile: made,
+        autoloadDotenv: false,
+        autoloadBunfig: false,
+      },
+    });
+    writeFileSync(made, forgetVariables(readFileSync(made)), { mode: 0o755 });
+    // In one step: the file may be running, or be copied from, while it is replaced.
+    renameSync(made, outfile);
+  } finally {
+    rmSync(workshop, { recursive: true });
+  }
 }
 
 /**

@@ -51,8 +51,15 @@ export async function* listen(invocation: Invocation): AsyncGenerator<EventLine,
   }
 }
 
+/** A command that asks several questions points a difference out once. */
+let warned = false;
+
 function versionCheck({ command }: Invocation): Pick<CallOptions<RouteName>, "version" | "warn"> {
-  return { version, warn: (message) => complain(`${command}: ${message}`) };
+  const warn = (message: string): void => {
+    if (!warned) complain(`${command}: ${message}`);
+    warned = true;
+  };
+  return { version, warn };
 }
 
 function failureOf(error: unknown): unknown {

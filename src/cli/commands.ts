@@ -188,6 +188,20 @@ const commands: readonly Command[] = [
     { ...json, ...addr },
     async () => (await import("./set.ts")).reload,
   ),
+  verb(
+    "doctor",
+    "check what kernel and machine must offer, and say what mends the rest",
+    {
+      config: {
+        type: "string",
+        valueHint: "FILE",
+        description: "the configuration file; default /etc/mem-agent.toml if it is there",
+      },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./doctor.ts")).doctor,
+  ),
   verb("metrics", "Prometheus text", { ...addr }, async () => (await import("./metrics.ts")).metrics),
   verb(
     "events",

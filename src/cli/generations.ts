@@ -13,7 +13,10 @@ const shades: readonly { readonly character: string; readonly style: Style }[] =
   { character: "░", style: "red" },
 ];
 
-const barColumns = 16;
+/** On a narrow terminal the paths need the room. */
+function barColumns(terminal: Terminal): number {
+  return (terminal.columns ?? 0) < 100 ? 10 : 16;
+}
 
 /** What the shades mean, for the line below a table. */
 export const barLegend = "Ages: █ oldest generation  ▓ ▒  ░ youngest";
@@ -53,7 +56,7 @@ export function shareColumns(amounts: readonly number[], columns: number): numbe
 export function generationsCell(terminal: Terminal, generations: TargetStatus["generations"]): Cell {
   if (generations === null) return "unknown";
   if (terminal.columns === null) return generationsText(generations, " ");
-  const shares = shareColumns(generations.map(generationBytes), barColumns);
+  const shares = shareColumns(generations.map(generationBytes), barColumns(terminal));
   const offset = Math.max(0, shades.length - generations.length);
   return generations.map((_, index): StyledText => {
     const shade = shades[Math.min(index + offset, shades.length - 1)];

@@ -5,7 +5,7 @@ import type { EvictedStatus, MemcgStatus, TargetStatus } from "../agent/status.t
 import { barLegend, generationsCell } from "./generations.ts";
 import { countText, shortSpanText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
-import { renderTable, type Cell, type Column } from "./table.ts";
+import { renderTable, styled, type Cell, type Column } from "./table.ts";
 import { paint, type Style, type Terminal } from "./terminal.ts";
 
 export const targetSorts = ["path", "cold", "evicted", "size"] as const;
@@ -41,50 +41,69 @@ export function selectTargets(targets: readonly TargetStatus[], filter: TargetFi
   return top === null ? sorted : sorted.slice(0, top);
 }
 
-const targetColumns: readonly Column[] = [
-  { title: "CGROUP", align: "left", cut: "start", leaveOut: null },
-  { title: "NODE", align: "right", cut: null, leaveOut: 3 },
-  { title: "SIZE", align: "right", cut: null, leaveOut: null },
-  { title: "COLD", align: "right", cut: null, leaveOut: null },
-  { title: "GENERATIONS", align: "left", cut: null, leaveOut: 2 },
-  { title: "EVICTED", align: "right", cut: null, leaveOut: null },
-  { title: "LAST", align: "right", cut: null, leaveOut: 6 },
-  { title: "BACK", align: "right", cut: null, leaveOut: 7 },
-  { title: "RUNS", align: "right", cut: null, leaveOut: 5 },
-  { title: "AGED", align: "right", cut: null, leaveOut: 8 },
-  { title: "STALL", align: "right", cut: null, leaveOut: 9 },
-  { title: "ENDED", align: "left", cut: null, leaveOut: null },
-  { title: "NEXT", align: "right", cut: null, leaveOut: 4 },
-  { title: "RULE", align: "left", cut: "start", leaveOut: 10 },
-];
-
 function endStyle(end: TargetStatus["last_end"]): Style | null {
   if (end === "error") return "red";
   return end === "pressure" || end === "swap_full" || end === "refaults" || end === "no_progress" ? "yellow" : null;
 }
 
-function dimZero(bytes: number): Cell {
-  return bytes === 0 ? { text: "0", style: "dim" } : bytesText(bytes);
+/** Nothing is shown faintly, so that something stands out. */
+export function bytesCell(bytes: number | null): Cell {
+  if (bytes === null) return "-";
+  return bytes === 0 ? styled("0", "dim") : bytesText(bytes);
 }
 
-function targetRow(terminal: Terminal, target: TargetStatus): Cell[] {
-  const end = target.settings.disabled ? "disabled" : target.last_end;
+export function endCell({ settings, last_end: end }: TargetStatus): Cell {
+  return settings.disabled ? "disabled" : styled(end ?? "-", endStyle(end));
+}
+
+const right = { align: "right", cut: null } as const;
+
+function targetColumns(terminal: Terminal): Column<TargetStatus>[] {
   return [
-    escapeControls(target.path),
-    String(target.node),
-    dimZero(target.size_bytes),
-    dimZero(evictedSum(target.cold_bytes)),
-    generationsCell(terminal, target.generations),
-    dimZero(evictedSum(target.evicted_bytes)),
-    dimZero(evictedSum(target.last_evicted_bytes)),
-    target.refaulted_bytes === null ? "-" : dimZero(target.refaulted_bytes),
-    String(target.runs),
-    String(target.agings),
-    target.pressure_percent === null ? "-" : percentText(target.pressure_percent),
-    { text: end ?? "-", style: endStyle(end) },
-    target.next_run_secs === null ? "-" : shortSpanText(target.next_run_secs),
-    target.rule === null ? "-" : escapeControls(target.rule),
+    { title: "CGROUP", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => escapeControls(path) },
+    { title: "NODE", ...right, leaveOut: 3, cell: ({ node }) => String(node) },
+    { title: "SIZE", ...right, leaveOut: null, cell: (target) => bytesCell(target.size_bytes) },
+    { title: "COLD", ...right, leaveOut: null, cell: (target) => bytesCell(evictedSum(target.cold_bytes)) },
+    {
+      title: "GENERATIONS",
+      align: "left",
+      cut: null,
+      leaveOut: 2,
+      cell: ({ generations }) => generationsCell(terminal, generations),
+    },
+    { title: "EVICTED", ...right, leaveOut: null, cell: (target) => bytesCell(evictedSum(target.evicted_bytes)) },
+    { title: "LAST", ...right, leaveOut: 6, cell: (target) => bytesCell(evictedSum(target.last_evicted_bytes)) },
+    { title: "BACK", ...right, leaveOut: 7, cell: (target) => bytesCell(target.refaulted_bytes) },
+    { title: "RUNS", ...right, leaveOut: 5, cell: ({ runs }) => String(runs) },
+    { title: "AGED", ...right, leaveOut: 8, cell: ({ agings }) => String(agings) },
+    {
+      title: "STALL",
+      ...right,
+      leaveOut: 9,
+      cell: ({ pressure_percent: percent }) => (percent === null ? "-" : percentText(percent)),
+    },
+    { title: "ENDED", align: "left", cut: null, leaveOut: null, cell: endCell },
+    {
+      title: "NEXT",
+      ...right,
+      leaveOut: 4,
+      cell: ({ next_run_secs: secs }) => (secs === null ? "-" : shortSpanText(secs)),
+    },
+    {
+      title: "RULE",
+      align: "left",
+      cut: "start",
+      leaveOut: 10,
+      cell: ({ rule }) => (rule === null ? "-" : escapeControls(rule)),
+    },
   ];
+}
+
+/** The columns that say something of these targets: on a machine of one node its number is none. */
+function columnsFor(targets: readonly TargetStatus[], terminal: Terminal): Column<TargetStatus>[] {
+  const columns = targetColumns(terminal);
+  if (terminal.columns === null || targets.some(({ node }) => node > 0)) return columns;
+  return columns.filter(({ title }) => title !== "NODE");
 }
 
 /** One line on the whole feature: `lru_gen, 42 targets, 12 runs, next in 4 min`. */
@@ -122,13 +141,7 @@ export function renderMemcgStatus(
       ...targets.flatMap((target, index) => [...(index > 0 ? [""] : []), ...targetLines(target, terminal)]),
     ];
   }
-  lines.push(
-    ...renderTable(
-      targetColumns,
-      targets.map((target) => targetRow(terminal, target)),
-      terminal,
-    ),
-  );
+  lines.push(...renderTable(columnsFor(status.targets, terminal), targets, terminal));
   if (terminal.columns !== null && targets.some((target) => target.generations !== null)) {
     lines.push("", paint(terminal, "dim", barLegend));
   }

@@ -1,28 +1,36 @@
 /** What a run did, for the person who asked for it. */
 import { escapeControls } from "../base/log-line.ts";
 import { bytesText, spanText } from "../base/units.ts";
-import type { CompactRunReport, MemcgRunReport, RunReport } from "../agent/status.ts";
+import type { CompactRunReport, EvictedStatus, MemcgRunReport, RunReport } from "../agent/status.ts";
 import { compactRunText } from "./compact-screen.ts";
-import { evictedSum } from "./memcg-screen.ts";
+import { bytesCell, evictedSum } from "./memcg-screen.ts";
 import { countText } from "./quantity.ts";
 import { countsText, fieldLines, joinParts } from "./screen.ts";
-import { renderTable, type Column } from "./table.ts";
+import { renderTable, styled, type Cell, type Column } from "./table.ts";
 import { paint, type Terminal } from "./terminal.ts";
 
 export function renderRunReport(report: RunReport, nowMs: number, terminal: Terminal): string[] {
   return report.kind === "memcg" ? memcgLines(report, terminal) : compactLines(report, nowMs, terminal);
 }
 
-const topColumns: readonly Column[] = [
-  { title: "CGROUP", align: "left", cut: "start", leaveOut: null },
-  { title: "NODE", align: "right", cut: null, leaveOut: 1 },
-  { title: "ANON", align: "right", cut: null, leaveOut: null },
-  { title: "FILE", align: "right", cut: null, leaveOut: null },
-  { title: "ENDED", align: "left", cut: null, leaveOut: null },
+type TopTarget = MemcgRunReport["top"][number];
+
+function movedBytes(one: Pick<TopTarget, "evicted_bytes" | "would_evict_bytes">): EvictedStatus {
+  return one.would_evict_bytes ?? one.evicted_bytes;
+}
+
+const right = { align: "right", cut: null } as const;
+
+const topColumns: readonly Column<TopTarget>[] = [
+  { title: "CGROUP", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => escapeControls(path) },
+  { title: "NODE", ...right, leaveOut: 1, cell: ({ node }) => String(node) },
+  { title: "ANON", ...right, leaveOut: null, cell: (one) => bytesCell(movedBytes(one).anon_bytes) },
+  { title: "FILE", ...right, leaveOut: null, cell: (one) => bytesCell(movedBytes(one).file_bytes) },
+  { title: "ENDED", align: "left", cut: null, leaveOut: null, cell: ({ end }) => end },
 ];
 
 function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
-  const moved = report.would_evict_bytes ?? report.evicted_bytes;
+  const moved = movedBytes(report);
   const verb = report.dry_run ? "Would evict" : "Evicted";
   const lines = [
     ...fieldLines(
@@ -48,17 +56,7 @@ function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
     ),
   ];
   if (report.top.length > 0) {
-    const rows = report.top.map((one) => {
-      const bytes = one.would_evict_bytes ?? one.evicted_bytes;
-      return [
-        escapeControls(one.path),
-        String(one.node),
-        bytesText(bytes.anon_bytes),
-        bytesText(bytes.file_bytes),
-        one.end,
-      ];
-    });
-    lines.push("", ...renderTable(topColumns, rows, terminal));
+    lines.push("", ...renderTable(topColumns, report.top, terminal));
   }
   if (report.cold_by_age.length > 0) lines.push("", ...histogramLines(report.cold_by_age, terminal));
   return lines;
@@ -69,19 +67,14 @@ const histogramColumns = 40;
 /** Cold memory by age, one line an age; the bar is for terminals. */
 export function histogramLines(coldByAge: MemcgRunReport["cold_by_age"], terminal: Terminal): string[] {
   const largest = Math.max(1, ...coldByAge.map(({ bytes }) => bytes));
-  const columns: Column[] = [
-    { title: "UNTOUCHED FOR", align: "right", cut: null, leaveOut: null },
-    { title: "MEMORY", align: "right", cut: null, leaveOut: null },
-    { title: "", align: "left", cut: null, leaveOut: 1 },
+  const bar = (bytes: number): Cell =>
+    terminal.columns === null ? "" : styled("█".repeat(Math.round((bytes / largest) * histogramColumns)), "blue");
+  const columns: readonly Column<MemcgRunReport["cold_by_age"][number]>[] = [
+    { title: "UNTOUCHED FOR", ...right, leaveOut: null, cell: (one) => `${spanText(one.age_secs)} and more` },
+    { title: "MEMORY", ...right, leaveOut: null, cell: ({ bytes }) => bytesText(bytes) },
+    { title: "", align: "left", cut: null, leaveOut: 1, cell: ({ bytes }) => bar(bytes) },
   ];
-  const rows = coldByAge.map(({ age_secs: ageSecs, bytes }) => [
-    `${spanText(ageSecs)} and more`,
-    bytesText(bytes),
-    terminal.columns === null
-      ? ""
-      : ({ text: "█".repeat(Math.round((bytes / largest) * histogramColumns)), style: "blue" } as const),
-  ]);
-  return renderTable(columns, rows, terminal);
+  return renderTable(columns, coldByAge, terminal);
 }
 
 function compactLines(report: CompactRunReport, nowMs: number, terminal: Terminal): string[] {

@@ -4,7 +4,7 @@ import { bytesText, percentText, spanText } from "../base/units.ts";
 import type { AgentStatus, MemcgStatus, OwnCost, TargetStatus, Warning } from "../agent/status.ts";
 import { compactRunText, compactSummary, freeText } from "./compact-screen.ts";
 import { generationsCell } from "./generations.ts";
-import { evictedSum, memcgSummary, selectTargets } from "./memcg-screen.ts";
+import { bytesCell, endCell, evictedSum, memcgSummary, selectTargets } from "./memcg-screen.ts";
 import { clockText, countText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -104,31 +104,30 @@ function compactLines(status: AgentStatus, nowMs: number, terminal: Terminal): s
   return lines;
 }
 
-const coldestColumns: readonly Column[] = [
-  { title: "COLDEST CGROUPS", align: "left", cut: "start", leaveOut: null },
-  { title: "NODE", align: "right", cut: null, leaveOut: 2 },
-  { title: "COLD", align: "right", cut: null, leaveOut: null },
-  { title: "SIZE", align: "right", cut: null, leaveOut: null },
-  { title: "GENERATIONS", align: "left", cut: null, leaveOut: 1 },
-  { title: "EVICTED", align: "right", cut: null, leaveOut: 3 },
-  { title: "ENDED", align: "left", cut: null, leaveOut: 4 },
-];
+const right = { align: "right", cut: null } as const;
+
+function coldestColumns(terminal: Terminal): Column<TargetStatus>[] {
+  return [
+    { title: "COLDEST", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => escapeControls(path) },
+    { title: "COLD", ...right, leaveOut: null, cell: (target) => bytesCell(evictedSum(target.cold_bytes)) },
+    { title: "SIZE", ...right, leaveOut: null, cell: (target) => bytesCell(target.size_bytes) },
+    {
+      title: "GENERATIONS",
+      align: "left",
+      cut: null,
+      leaveOut: 1,
+      cell: ({ generations }) => generationsCell(terminal, generations),
+    },
+    { title: "EVICTED", ...right, leaveOut: 3, cell: (target) => bytesCell(evictedSum(target.evicted_bytes)) },
+    { title: "ENDED", align: "left", cut: null, leaveOut: 2, cell: endCell },
+  ];
+}
 
 function coldestLines(targets: readonly TargetStatus[], terminal: Terminal): string[] {
   const coldest = selectTargets(targets, { path: null, sort: "cold", top: coldestTop }).filter(
     (target) => evictedSum(target.cold_bytes) > 0,
   );
-  if (coldest.length === 0) return [];
-  const rows = coldest.map((target) => [
-    escapeControls(target.path),
-    String(target.node),
-    bytesText(evictedSum(target.cold_bytes)),
-    bytesText(target.size_bytes),
-    generationsCell(terminal, target.generations),
-    bytesText(evictedSum(target.evicted_bytes)),
-    target.last_end ?? "-",
-  ]);
-  return [...renderTable(coldestColumns, rows, terminal), ""];
+  return coldest.length === 0 ? [] : [...renderTable(coldestColumns(terminal), coldest, terminal), ""];
 }
 
 function costText(own: OwnCost): string {

@@ -2,20 +2,21 @@
  * The one table of the command line: columns as wide as their widest cell; where a terminal is too narrow, first the
  * columns that may go do so, then the columns that may be cut are.
  */
-import { cutText, padText, textWidth } from "./text.ts";
 import { paint, type Style, type Terminal } from "./terminal.ts";
+import { cutText, padText, textWidth } from "./text.ts";
 
-export interface Column {
+export interface Column<Row> {
   readonly title: string;
   readonly align: "left" | "right";
-  /** Which end may be cut; null when the column is always shown whole. */
+  /** Which end of a cell may be cut; null when the column is always shown whole. */
   readonly cut: "start" | "end" | null;
   /** Columns with the highest number are left out first; null when it always stays. */
   readonly leaveOut: number | null;
+  readonly cell: (row: Row) => Cell;
 }
 
-/** A cell is plain text (already escaped), or text in a style, or parts of it each in its own. */
-export type Cell = string | StyledText | readonly StyledText[];
+/** A cell is plain text (already escaped), or parts each in its own style. */
+export type Cell = string | readonly StyledText[];
 export interface StyledText {
   readonly text: string;
   readonly style: Style | null;
@@ -23,16 +24,26 @@ export interface StyledText {
 
 const gap = "  ";
 /** A column that is cut keeps at least so much. */
-const cutWidthMin = 12;
+const cutWidthMin = 18;
 
-function cellText(cell: Cell | undefined): string {
-  if (cell === undefined) return "";
-  if (typeof cell === "string") return cell;
-  return "text" in cell ? cell.text : cell.map(({ text }) => text).join("");
+/** A cell in one style. */
+export function styled(text: string, style: Style | null): Cell {
+  return [{ text, style }];
 }
 
+function cellText(cell: Cell): string {
+  return typeof cell === "string" ? cell : cell.map(({ text }) => text).join("");
+}
+
+function paintCell(cell: Cell, terminal: Terminal): string {
+  if (typeof cell === "string") return cell;
+  return cell.map(({ text, style }) => (style === null ? text : paint(terminal, style, text))).join("");
+}
+
+type AnyColumn = Omit<Column<never>, "cell">;
+
 /** The numbers of the columns that are shown, and how wide each is. */
-function layOut(columns: readonly Column[], widths: readonly number[], room: number | null): Map<number, number> {
+function layOut(columns: readonly AnyColumn[], widths: readonly number[], room: number | null): Map<number, number> {
   const shown = new Map(widths.map((width, index) => [index, width]));
   if (room === null) return shown;
   const total = (): number => [...shown.values()].reduce((sum, width) => sum + width, gap.length * (shown.size - 1));
@@ -54,44 +65,35 @@ function layOut(columns: readonly Column[], widths: readonly number[], room: num
   return shown;
 }
 
-function renderCell(terminal: Terminal, column: Column, cell: Cell | undefined, width: number, last: boolean): string {
+/** The cell at exactly `width`; one that is cut loses its styles but the first. */
+function renderCell(cell: Cell, column: AnyColumn, width: number, terminal: Terminal): string {
   const whole = cellText(cell);
-  const fits = textWidth(whole) <= width;
-  const text = fits || column.cut === null ? whole : cutText(whole, width, column.cut);
-  let painted = text;
-  if (fits && Array.isArray(cell))
-    painted = (cell as readonly StyledText[]).map((part) => paintPart(terminal, part)).join("");
-  else if (cell !== undefined && typeof cell !== "string" && "style" in cell)
-    painted = paintPart(terminal, { ...cell, text });
-  const padding = padText(text, width, column.align);
-  if (column.align === "left") return last ? painted : painted + padding.slice(text.length);
-  return padding.slice(0, padding.length - text.length) + painted;
-}
-
-export function paintPart(terminal: Terminal, part: StyledText): string {
-  return part.style === null ? part.text : paint(terminal, part.style, part.text);
+  if (textWidth(whole) > width && column.cut !== null) {
+    const style = typeof cell === "string" ? null : (cell[0]?.style ?? null);
+    return renderCell(styled(cutText(whole, width, column.cut), style), { ...column, cut: null }, width, terminal);
+  }
+  const blanks = padText(whole, width, "left").slice(whole.length);
+  const painted = paintCell(cell, terminal);
+  return column.align === "left" ? painted + blanks : blanks + painted;
 }
 
 /** The lines of a table with a line of titles. In a pipe every column is there and nothing is cut. */
-export function renderTable(
-  columns: readonly Column[],
-  rows: readonly (readonly Cell[])[],
-  terminal: Terminal,
-): string[] {
+export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], terminal: Terminal): string[] {
+  const cells = rows.map((row) => columns.map((column) => column.cell(row)));
   const widths = columns.map((column, index) =>
-    rows.reduce((width, row) => Math.max(width, textWidth(cellText(row[index]))), textWidth(column.title)),
+    cells.reduce((width, row) => Math.max(width, textWidth(cellText(row[index] ?? ""))), textWidth(column.title)),
   );
   const shown = [...layOut(columns, widths, terminal.columns)];
-  const renderRow = (cells: readonly Cell[]): string =>
+  const renderRow = (row: readonly Cell[], isTitle: boolean): string =>
     shown
-      .map(([index, width], place) => {
+      .flatMap(([index, width]) => {
         const column = columns[index];
-        return column === undefined
-          ? ""
-          : renderCell(terminal, column, cells[index], width, place === shown.length - 1);
+        if (column === undefined) return [];
+        const asTitle: AnyColumn = { ...column, cut: column.cut === null ? null : "end" };
+        return [renderCell(row[index] ?? "", isTitle ? asTitle : column, width, terminal)];
       })
       .join(gap)
       .trimEnd();
-  const titles = columns.map((column): Cell => ({ text: column.title, style: "bold" }));
-  return [titles, ...rows].map(renderRow);
+  const titles = columns.map((column) => styled(column.title, "bold"));
+  return [renderRow(titles, true), ...cells.map((row) => renderRow(row, false))];
 }

@@ -28,11 +28,14 @@ export function cutText(text: string, columns: number, where: "start" | "end"): 
   return where === "start" ? `…${kept.toReversed().join("")}` : `${kept.join("")}…`;
 }
 
+/** A blank that may become a line's end: not the one between a number and its unit. */
+const breakable = / (?!(?:[KMGTP]?i?B|s|min|h|d|%)(?:[\s,;:()]|$))/;
+
 /** Words broken into lines of at most `columns`; a word that is wider stands alone. */
 export function wrapText(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(" ")) {
+  for (const word of text.split(breakable)) {
     if (line !== "" && textWidth(line) + 1 + textWidth(word) > columns) {
       lines.push(line);
       line = word;
