@@ -42,7 +42,7 @@ export function parseLogLevel(level: unknown): ParsedChange {
 }
 
 /** How many rules the edits name. */
-export function ruleEditCount(edits: RuleEdits): number {
+function ruleEditCount(edits: RuleEdits): number {
   return (edits.add?.length ?? 0) + (edits.set?.length ?? 0) + (edits.del?.length ?? 0);
 }
 

@@ -1,11 +1,5 @@
 import { expect, test } from "bun:test";
-import {
-  parseCompactChange,
-  type ParsedChange,
-  parseLogLevel,
-  parseMemcgChange,
-  ruleEditCount,
-} from "../../../src/config/change.ts";
+import { parseCompactChange, type ParsedChange, parseLogLevel, parseMemcgChange } from "../../../src/config/change.ts";
 import { formatProblem } from "../../../src/config/problems.ts";
 
 const memcgKeys =
@@ -112,11 +106,4 @@ test.each(rows)("$parse.name, row %#", ({ parse, body, change, problems }) => {
   const parsed = parse(body);
   expect(parsed.problems.map(formatProblem)).toEqual([...(problems ?? [])]);
   expect(parsed.change).toEqual(change ?? {});
-});
-
-test("rules named by a request are counted", () => {
-  expect(ruleEditCount({})).toBe(0);
-  expect(ruleEditCount({ add: [{ path: "/a" }], set: [{ path: "/b" }], del: [{ path: "/c" }, { path: "/d" }] })).toBe(
-    4,
-  );
 });
