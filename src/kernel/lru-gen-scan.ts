@@ -5,8 +5,8 @@
  *      node     0
  *               1        528          0        5122     generation, age in ms, anon pages, file pages
  *
- * Oldest generation first. `lru_gen_full` marks pages of a type that has no such generation with `x` and puts lines of
- * counters with letters (`0R`, `17e`) after each generation; they are passed over.
+ * Oldest generation first. `lru_gen_full` marks pages of a type that has no such generation with `x`, and puts lines of
+ * counters (`0R`, `17e`, or without letters on 6.1) after each generation, further to the right; they are passed over.
  *
  * This is the hot path: a machine may have thousands of cgroups, and garbage made here stays as private memory of the
  * agent. So nothing is allocated for a cgroup that the last scan had seen: the same bytes of id and path give the
@@ -73,6 +73,8 @@ const letterN = 0x6e;
 /** The kernel has 4 (MAX_NR_GENS); more than this is no lru_gen text. */
 const generationsMax = 16;
 const numbersPerGeneration = 4;
+/** Lines of counters in lru_gen_full begin with 12 blanks and more, generations with 10 at most. */
+const counterIndent = 12;
 const nodesMax = 1024;
 
 /** One generation line as it is taken apart; a field for each, so that nothing is allocated. */
@@ -82,7 +84,7 @@ class Line {
   anonPages = 0;
   filePages = 0;
   columns = 0;
-  /** Bit N: column N ends in a letter, as only lru_gen_full's do. */
+  /** Bit N: column N ends in a letter. */
   letters = 0;
 }
 
@@ -144,7 +146,7 @@ export class LruGenScanner {
     // A line without indent is no part of the nodes before it. Right after `memcg` it may be the rest of a path.
     if (start < end && bytes[start] !== blank && this.#nodes > 0) this.#flush(visit);
     const at = skipBlanks(bytes, start, end);
-    const taken = bytes[at] === letterN ? this.#takeNode(bytes, at, end) : this.#takeGeneration(bytes, at, end);
+    const taken = bytes[at] === letterN ? this.#takeNode(bytes, at, end) : this.#takeGeneration(bytes, start, at, end);
     if (!taken || at === start) this.#reject();
   }
 
@@ -162,13 +164,15 @@ export class LruGenScanner {
     return true;
   }
 
-  #takeGeneration(bytes: Uint8Array, at: number, end: number): boolean {
+  #takeGeneration(bytes: Uint8Array, start: number, at: number, end: number): boolean {
     const line = this.#line;
     if (!splitLine(bytes, at, end, line)) return false;
-    const counters = (line.letters & 0b11) !== 0 || (line.columns !== numbersPerGeneration && line.letters !== 0);
-    if (counters) return true;
-    if (line.columns !== numbersPerGeneration || line.seq < 0 || line.seq > Number.MAX_SAFE_INTEGER) return false;
-    return this.#name < 0 || this.#store(line);
+    if (at - start >= counterIndent) return true;
+    const marks = line.letters >> 2;
+    if (line.columns !== numbersPerGeneration || (line.letters & 0b11) !== 0) return false;
+    if (line.seq < 0 || line.seq > Number.MAX_SAFE_INTEGER) return false;
+    // Marked for both types: lru_gen_full lists it, but it is not there.
+    return marks === 0b11 || this.#name < 0 || this.#store(line);
   }
 
   #store(line: Line): boolean {
