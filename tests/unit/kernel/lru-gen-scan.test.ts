@@ -97,7 +97,12 @@ describe("forms of the text", () => {
   }
 });
 
-function cgroup(id: string, path: string, nodes: readonly (readonly number[])[][], numbers?: number[]): LruGenCgroup {
+function cgroup(
+  id: string,
+  path: string,
+  nodes: readonly (readonly (readonly number[])[])[],
+  numbers?: number[],
+): LruGenCgroup {
   return {
     id,
     path,
