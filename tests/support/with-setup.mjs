@@ -17,9 +17,9 @@ const root = join(import.meta.dirname ?? new URL(".", import.meta.url).pathname,
 /** What Bun runs for a verb, and which Debian packages that needs. */
 const verbs = {
   build: { command: ["build.ts"], needs: [] },
-  release: { command: ["build.ts", "--release"], needs: [] },
+  release: { command: ["tests/support/release.ts"], needs: [] },
   check: { command: ["tests/run.ts", "--only", "format,lint,types,house,unit"], needs: [] },
-  test: { command: ["tests/run.ts"], needs: ["guest"] },
+  test: { command: ["tests/run.ts"], needs: ["guest", "checkers"] },
   demo: { command: ["tests/guest/demo.ts"], needs: ["guest"] },
   bench: { command: ["tests/bench/bench.ts"], needs: ["guest"] },
   soak: { command: ["tests/guest/soak.ts"], needs: ["guest"] },
@@ -38,6 +38,7 @@ const debianPackages = [
     need: "guest",
     present: () => existsSync("/usr/share/keyrings/debian-archive-keyring.gpg"),
   },
+  { name: "systemd", need: "checkers", present: () => onPath("systemd-analyze") },
 ];
 
 function onPath(program) {

@@ -1,0 +1,97 @@
+/**
+ * Makes the release: for each target one archive with the executable and what an installation needs beside it, and the
+ * checksums of all.
+ *
+ *     bun tests/support/release.ts     dist/release/mem-agent-VERSION-linux-ARCH-LIBC.tar.zst, SHA256SUMS
+ *
+ * The same sources make the same bytes: nothing of the machine, of the time, or of a folder's order gets in.
+ */
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { buildTarget, buildTargets, type BuildTarget } from "../../build.ts";
+import { bashCompletions, fishCompletions, zshCompletions } from "../../src/cli/completion-scripts.ts";
+import { completionEntries } from "../../src/cli/completion-entries.ts";
+import { binaryDefault, openrcScript, systemdUnit } from "../../src/cli/service-files.ts";
+import { version } from "../../src/cli/version.ts";
+import { sampleToml, settingsJsonSchema } from "../../src/config/docs.ts";
+import { makeTar, type TarEntry } from "./tar.ts";
+
+const root = join(import.meta.dir, "../..");
+
+/** 1980-01-01: the earliest time that every archive format can hold. */
+const mtimeSecs = 315_532_800;
+/** Above 19 a reader needs more than 8 MiB of memory to unpack. */
+const compressionLevel = 19;
+const fileMode = 0o644;
+const programMode = 0o755;
+
+/** `mem-agent-0.1.0-linux-x64-glibc` */
+export function releaseName(target: BuildTarget): string {
+  return `mem-agent-${version}-linux-${target.arch}-${target.libc}`;
+}
+
+/** What every archive holds beside the executable; the same for all targets. */
+export async function companions(readme: string): Promise<readonly TarEntry[]> {
+  const service = { binary: binaryDefault, config: null };
+  const entries = completionEntries();
+  const texts: readonly (readonly [path: string, text: string, mode: number])[] = [
+    ["README.md", readme, fileMode],
+    ["mem-agent.toml", sampleToml(), fileMode],
+    ["mem-agent.schema.json", `${JSON.stringify(await settingsJsonSchema(), null, 2)}\n`, fileMode],
+    ["mem-agent.service", systemdUnit(service), fileMode],
+    ["mem-agent.openrc", openrcScript(service), programMode],
+    ["completions/mem-agent.bash", bashCompletions(entries), fileMode],
+    ["completions/_mem-agent", zshCompletions(entries), fileMode],
+    ["completions/mem-agent.fish", fishCompletions(entries), fileMode],
+  ];
+  return texts.map(([path, text, mode]) => ({ path, bytes: Buffer.from(text), mode }));
+}
+
+/** The archive of one target, not yet compressed: everything in one folder of its name. */
+export function releaseTar(target: BuildTarget, executable: Uint8Array, beside: readonly TarEntry[]): Buffer {
+  const entries = [{ path: "mem-agent", bytes: executable, mode: programMode }, ...beside];
+  return makeTar(
+    entries.map((entry) => ({ ...entry, path: `${releaseName(target)}/${entry.path}` })),
+    mtimeSecs,
+  );
+}
+
+/** As `sha256sum` writes it and `sha256sum -c` reads it. */
+export function checksumLine(name: string, bytes: Uint8Array): string {
+  return `${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}  ${name}\n`;
+}
+
+/** Writes the compressed archive and returns its line of checksums. */
+async function pack(folder: string, target: BuildTarget, tar: Buffer): Promise<string> {
+  const name = `${releaseName(target)}.tar.zst`;
+  const packed = await Bun.zstdCompress(tar, { level: compressionLevel });
+  writeFileSync(join(folder, name), packed);
+  console.log(`dist/release/${name}  ${(packed.length / 2 ** 20).toFixed(1)} MiB`);
+  return checksumLine(name, packed);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.length > 0) {
+    console.error(`cannot make a release with ${args.join(" ")}: it takes no arguments`);
+    return 2;
+  }
+  const folder = join(root, "dist/release");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const beside = await companions(readFileSync(join(root, "README.md"), "utf8"));
+  const draft = join(folder, "mem-agent");
+  // Packing takes a minute each: it goes on in the background while the next one is built.
+  const packing: Promise<string>[] = [];
+  for (const target of buildTargets) {
+    await buildTarget(target, draft);
+    packing.push(pack(folder, target, releaseTar(target, readFileSync(draft), beside)));
+  }
+  rmSync(draft);
+  writeFileSync(join(folder, "SHA256SUMS"), (await Promise.all(packing)).join(""));
+  console.log("dist/release/SHA256SUMS");
+  return 0;
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
