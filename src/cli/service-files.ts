@@ -21,8 +21,15 @@ export const binaryDefault = "/usr/local/bin/mem-agent";
 /** Idle, the agent wakes twice a minute at most: half of this is how often it tells the watchdog that it lives. */
 const watchdogSecs = 180;
 
-/** What makes any Bun program run something else, or look elsewhere for code. */
-const steeringVariables = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "NODE_OPTIONS", "LD_PRELOAD"];
+/**
+ * What makes any Bun program run something else, or look elsewhere for code. The names are put together here: build.ts
+ * makes the executable blind to the first two by changing them wherever they stand in it.
+ */
+const steeringVariables = [
+  ...["OPTIONS", "BE_BUN", "INSPECT"].map((end) => `BUN_${end}`),
+  "NODE_OPTIONS",
+  "LD_PRELOAD",
+];
 
 function serveCommand({ binary, config }: ServiceOptions, quote: (word: string) => string): string {
   const words = [binary, "serve", ...(config === null ? [] : ["--config", config])];
