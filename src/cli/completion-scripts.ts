@@ -27,7 +27,7 @@ function bashValue(value: CompletionValue): string {
     case "choice":
       return `COMPREPLY=($(compgen -W ${shellQuoted(value.choices.join(" "))} -- "$cur"))`;
     case "file":
-      return `COMPREPLY=($(compgen -f -- "$cur"))`;
+      return `compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur"))`;
     case "any":
     case "none":
       break;
@@ -43,7 +43,7 @@ export function bashCompletions(entries: readonly CompletionEntry[]): string {
       .map(({ name, value }) => `        ${name}) ${bashValue(value)}; return ;;\n`)
       .join("");
     const takesWord =
-      entry.positional.type === "none" ? "" : `\n      [[ $cur == -* ]] || ${bashValue(entry.positional)}`;
+      entry.positional.type === "none" ? "" : `\n      [[ $cur == -* ]] || { ${bashValue(entry.positional)}; }`;
     return `    ${shellQuoted(commandKey(entry))})
       case "$flag" in
 ${values}        *) ;;
@@ -71,7 +71,7 @@ ${cases.join("\n")}
     *) ;;
   esac
 }
-complete -F _mem_agent mem-agent
+complete -F _mem_agent mem-agent mem-agent-ctl
 `;
 }
 
@@ -107,7 +107,7 @@ export function zshCompletions(entries: readonly CompletionEntry[]): string {
         : `      _arguments ${specs.join(" ")}`;
     return `    ${shellQuoted(commandKey(entry))})\n${body}\n      ;;`;
   });
-  return `#compdef mem-agent
+  return `#compdef mem-agent mem-agent-ctl
 # zsh completions of mem-agent: put this as _mem-agent into a directory of fpath
 _mem_agent() {
   local key="" word
@@ -132,7 +132,7 @@ ${cases.join("\n")}
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
   _mem_agent "$@"
 else
-  compdef _mem_agent mem-agent
+  compdef _mem_agent mem-agent mem-agent-ctl
 fi
 `;
 }
@@ -195,6 +195,7 @@ function __mem_agent_at
     test "$key" = "$argv"
 end
 complete -c mem-agent -f
+complete -c mem-agent-ctl -w mem-agent
 ${lines.join("\n")}
 `;
 }
