@@ -1,0 +1,88 @@
+/**
+ * A tree of kernel files with any number of idle cgroups, for runs on a machine whose kernel has no multi-gen LRU or
+ * whose memory is not ours to evict.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const calm = "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=567\n";
+
+/**
+ * Commands go to the same file that is read: what is written lands in a first line that no reader understands, made so
+ * long that many runs do not fill it.
+ */
+const roomForCommandsBytes = 4 << 20;
+
+export class IdleTree implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), "mem-agent-idle-"));
+  /** Bytes of lru_gen's text, without the room for commands. */
+  readonly textBytes: number;
+
+  constructor(cgroups: number) {
+    const paths = ["/", ...Array.from({ length: cgroups }, (_, index) => `/idle/pod${index}`)];
+    paths.splice(1, 0, "/idle");
+    const text = paths.map(listing).join("");
+    this.textBytes = text.length;
+    this.#write("proc/self/mountinfo", mounts);
+    this.#write("proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n");
+    this.#write("proc/sys/kernel/osrelease", "6.12.1-bench\n");
+    this.#write(
+      "proc/meminfo",
+      "MemTotal: 4000000 kB\nMemFree: 1000000 kB\nMemAvailable: 2000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
+    );
+    this.#write("sys/kernel/mm/lru_gen/enabled", "0x0007\n");
+    this.#write("sys/kernel/debug/lru_gen", `memcg ${"x".repeat(roomForCommandsBytes)}\n${text}`);
+    this.#write("sys/fs/cgroup/cgroup.controllers", "cpu io memory\n");
+    this.#pressure("proc/pressure");
+    for (const path of paths) this.#cgroup(`sys/fs/cgroup${path === "/" ? "" : path}`);
+  }
+
+  #cgroup(folder: string): void {
+    this.#write(`${folder}/memory.current`, "4096\n");
+    for (const resource of ["memory", "io"]) this.#linkPressure(resource, `${folder}/${resource}.pressure`);
+  }
+
+  #pressure(folder: string): void {
+    for (const resource of ["memory", "io"]) this.#write(`${folder}/${resource}`, calm);
+  }
+
+  /** The machine's own pressure where it has any: the kernel makes the text anew at each read, as for a cgroup. */
+  #linkPressure(resource: string, path: string): void {
+    const real = `/proc/pressure/${resource}`;
+    if (existsSync(real)) symlinkSync(real, join(this.root, path));
+    else this.#write(path, calm);
+  }
+
+  #write(path: string, text: string): void {
+    const full = join(this.root, path);
+    mkdirSync(dirname(full), { recursive: true });
+    writeFileSync(full, text);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+const mounts = [
+  "25 1 254:0 / / rw - ext4 /dev/vda rw",
+  "29 24 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+  "31 24 0:7 / /sys/kernel/debug rw - debugfs debugfs rw",
+  "",
+].join("\n");
+
+/** Four generations, all long ago, and nothing in the oldest. */
+function listing(path: string, index: number): string {
+  return (
+    `memcg ${String(index + 1).padStart(5)} ${path}\n node     0\n` +
+    row(2, 2_400_000, 0, 0) +
+    row(3, 1_800_000, 12, 34) +
+    row(4, 1_200_000, 56, 78) +
+    row(5, 600_000, 90, 12)
+  );
+}
+
+function row(...columns: readonly number[]): string {
+  return ` ${columns.map((column) => String(column).padStart(10)).join(" ")} \n`;
+}
