@@ -202,7 +202,16 @@ const commands: readonly Command[] = [
     },
     async () => (await import("./doctor.ts")).doctor,
   ),
-  verb("metrics", "Prometheus text", { ...addr }, async () => (await import("./metrics.ts")).metrics),
+  verb(
+    "metrics",
+    "Prometheus text; or a Grafana dashboard, or alert rules for it",
+    {
+      dashboard: { type: "boolean", description: "print a Grafana dashboard (JSON), without a daemon" },
+      rules: { type: "boolean", description: "print Prometheus alert rules (YAML), without a daemon" },
+      ...addr,
+    },
+    async () => (await import("./metrics.ts")).metrics,
+  ),
   verb(
     "events",
     "what happens, live: one JSON object a line",

@@ -24,6 +24,7 @@ export async function dispatch(program: Command, argv: readonly string[], around
     if (error instanceof ReaderGone) return exitCodes.done;
     const lines = error instanceof Failure ? error.lines : isFault(error) ? error.problems : [messageOf(error)];
     for (const line of lines) complain(`${path}: ${line}`);
+    if (error instanceof Failure) for (const line of error.help) complain(line);
     if (error instanceof Failure && error.exitCode === exitCodes.usage) complain(`See: ${path} --help`);
     return error instanceof Failure ? error.exitCode : exitCodes.failed;
   }

@@ -7,11 +7,14 @@ export class Failure extends Error {
   readonly exitCode: ExitCode;
   /** What is told on stderr, one problem a line. */
   readonly lines: readonly string[];
+  /** What helps to mend it, told after that. */
+  readonly help: readonly string[];
 
-  constructor(exitCode: ExitCode, lines: readonly string[]) {
+  constructor(exitCode: ExitCode, lines: readonly string[], help: readonly string[] = []) {
     super(lines[0] ?? "failed");
     this.name = "Failure";
     this.exitCode = exitCode;
     this.lines = lines;
+    this.help = help;
   }
 }

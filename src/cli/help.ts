@@ -5,7 +5,7 @@ import { heading } from "./screen.ts";
 import { paint, type Terminal } from "./terminal.ts";
 import { padText, textWidth, wrapText } from "./text.ts";
 
-interface Entry {
+export interface Entry {
   readonly name: string;
   readonly text: string;
 }
@@ -14,7 +14,8 @@ interface Entry {
 const nameColumnsMax = 28;
 const textColumnsMin = 30;
 
-function entryLines(entries: readonly Entry[], terminal: Terminal): string[] {
+/** Names and what they mean, in two columns. */
+export function entryLines(entries: readonly Entry[], terminal: Terminal): string[] {
   const widths = entries.map(({ name }) => textWidth(name)).filter((width) => width <= nameColumnsMax);
   const nameColumns = Math.max(0, ...widths);
   const textColumns = Math.max(textColumnsMin, (terminal.columns ?? 100) - nameColumns - 4);

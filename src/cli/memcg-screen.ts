@@ -71,7 +71,7 @@ function targetColumns(terminal: Terminal): Column<TargetStatus>[] {
       leaveOut: 2,
       cell: ({ generations }) => generationsCell(terminal, generations),
     },
-    { title: "EVICTED", ...right, leaveOut: null, cell: (target) => bytesCell(evictedSum(target.evicted_bytes)) },
+    { title: "EVICTED", ...right, leaveOut: 1, cell: (target) => bytesCell(evictedSum(target.evicted_bytes)) },
     { title: "LAST", ...right, leaveOut: 6, cell: (target) => bytesCell(evictedSum(target.last_evicted_bytes)) },
     { title: "BACK", ...right, leaveOut: 7, cell: (target) => bytesCell(target.refaulted_bytes) },
     { title: "RUNS", ...right, leaveOut: 5, cell: ({ runs }) => String(runs) },

@@ -9,8 +9,8 @@ export function shortSpanText(seconds: number): string {
 }
 
 /** `1 target`, `2 targets`. */
-export function countText(count: number, noun: string): string {
-  return `${groupDigits(count)} ${noun}${count === 1 ? "" : "s"}`;
+export function countText(count: number, noun: string, plural = `${noun}s`): string {
+  return `${groupDigits(count)} ${count === 1 ? noun : plural}`;
 }
 
 /** Thousands set apart by a comma. */

@@ -52,7 +52,7 @@ function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
     ...fieldLines(
       terminal,
       "Took",
-      `${spanText(report.wall_secs)}, ${spanText(report.cpu_secs)} of CPU, ${countText(report.batches, "batch").replace("batchs", "batches")}`,
+      `${spanText(report.wall_secs)}, ${spanText(report.cpu_secs)} of CPU, ${countText(report.batches, "batch", "batches")}`,
     ),
   ];
   if (report.top.length > 0) {

@@ -6,6 +6,7 @@ import { exitCodes, Failure } from "./failure.ts";
 import { type Invocation, isOn, textOf } from "./invocation.ts";
 import { writeJson, writeLines } from "./output.ts";
 import { fieldText } from "./setting-text.ts";
+import { plainTerminal } from "./terminal.ts";
 
 export async function memcgset(invocation: Invocation): Promise<number> {
   const body = { ...invocation.overrides.memcg, ...invocation.edits };
@@ -37,11 +38,11 @@ async function refuseNothing(body: object, verb: "memcgset" | "compactset"): Pro
   if (Object.keys(body).length > 0) return;
   const { compactsetFlags, memcgsetFlags } = await import("../config/flags.ts");
   const { flagHelp } = await import("../config/docs.ts");
+  const { entryLines } = await import("./help.ts");
   const flags = flagHelp(verb === "memcgset" ? memcgsetFlags : compactsetFlags);
-  throw new Failure(exitCodes.usage, [
-    "nothing to set: name at least one of these",
-    ...flags.map(({ usage, text }) => `  ${usage}  ${text}`),
-  ]);
+  const entries = flags.map(({ usage, text }) => ({ name: usage, text }));
+  const problem = "nothing to set: name at least one of these flags";
+  throw new Failure(exitCodes.usage, [problem], entryLines(entries, plainTerminal));
 }
 
 function show(invocation: Invocation, answer: ChangeAnswer): number {

@@ -9,6 +9,7 @@ import { clockText, countText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
 import { renderTable, type Column } from "./table.ts";
 import { paint, type Terminal } from "./terminal.ts";
+import { textWidth } from "./text.ts";
 
 const coldestTop = 5;
 
@@ -43,7 +44,10 @@ function healthLines(status: AgentStatus, nowMs: number, terminal: Terminal): st
     `Linux ${escapeControls(status.kernel.release)}`,
     status.kernel.cgroup_version === null ? "no memory cgroups" : `cgroup v${status.kernel.cgroup_version}`,
   ]);
-  const lines = [`${heading(terminal, `mem-agent ${status.version}`)}  ${health}  ${paint(terminal, "dim", about)}`];
+  const head = `${heading(terminal, `mem-agent ${status.version}`)}  ${health}`;
+  const dimmed = paint(terminal, "dim", about);
+  const fits = terminal.columns === null || textWidth(`${head}  ${about}`) <= terminal.columns;
+  const lines = fits ? [`${head}  ${dimmed}`] : [head, dimmed];
   for (const warning of status.warnings) lines.push(...warningLines(warning, nowMs, terminal));
   for (const problem of status.config.problems)
     lines.push(...fieldLines(terminal, "Problem", escapeControls(problem), "yellow"));

@@ -100,6 +100,7 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["serve", "--memcg-cgroups", "path=/a,periodsecs=3"], code: 2, stderr: ["period-secs"] },
     { args: ["serve", "--addr", "tcp://1"], code: 2, stderr: ["--addr"] },
     { args: ["completions"], code: 2, stderr: ["bash, zsh, fish"] },
+    { args: ["metrics", "--rules", "--dashboard"], code: 2, stderr: ["one of them"] },
     { args: ["doctor", "--adr", "/x"], code: 2, stderr: ['"--addr"'] },
   ]);
 
@@ -139,7 +140,7 @@ describe("status commands", () => {
       code: 0,
       stdout: [/^memcg\.period_secs +7 +socket$/m, /^\/weird\/\*\*: memcg\.disabled/m],
     },
-    { args: ["metrics"], code: 0, stdout: [/./] },
+    { args: ["metrics"], code: 0, stdout: [/^# TYPE mem_agent_/m] },
   ]);
 
   for (const [args, key] of [
@@ -267,6 +268,8 @@ describe("without a daemon", () => {
       stderr: [`${badFile}:2:1: memcg.swap`, `${badFile}:3:1: memcg.period_sec`, `${badFile}:6:1: compact.order`],
     },
     { args: ["config", "check", join(scratch, "none.toml")], code: 1, stderr: ["cannot read"] },
+    { args: ["metrics", "--rules"], code: 0, stdout: [/^groups:/m] },
+    { args: ["metrics", "--dashboard"], code: 0, stdout: ['"panels"'] },
     { args: ["unit"], code: 0, stdout: ["[Service]", "Type=notify"] },
     { args: ["completions", "bash"], code: 0, stdout: ["complete -F _mem_agent mem-agent"] },
   ]);

@@ -1,0 +1,83 @@
+import { describe, expect, test } from "bun:test";
+import { renderCompactStatus } from "../../../src/cli/compact-screen.ts";
+import { renderMemcgStatus, selectTargets } from "../../../src/cli/memcg-screen.ts";
+import { renderRunReport } from "../../../src/cli/run-screen.ts";
+import { renderStatus } from "../../../src/cli/status-screen.ts";
+import { plainTerminal, type Terminal, terminalOf } from "../../../src/cli/terminal.ts";
+import { textWidth } from "../../../src/cli/text.ts";
+import { FakeDaemon, targets } from "../../cli/fake-daemon.ts";
+import { compactReport, compactStatus, memcgReport, memcgStatus } from "../api/fake-face.ts";
+
+const nowMs = Date.parse("2026-01-02T04:00:00Z");
+const everything = { path: null, sort: "path", top: null } as const;
+
+function screens(terminal: Terminal, wrongFile: boolean): Record<string, string[]> {
+  const face = new FakeDaemon();
+  face.wrongFile = wrongFile;
+  const coldByAge = [{ age_secs: 600, bytes: 2 ** 30 }];
+  return {
+    status: renderStatus({ status: face.status(), memcg: face.memcgStatus(), nowMs }, terminal),
+    memcg: renderMemcgStatus(memcgStatus(targets), everything, { long: false }, terminal),
+    // Where each target has many lines its path is never cut.
+    long: renderMemcgStatus(memcgStatus(targets.slice(3)), everything, { long: true }, terminal),
+    compact: renderCompactStatus(compactStatus(), nowMs, terminal),
+    run: renderRunReport(memcgReport({ dry_run: true, cold_by_age: coldByAge }), nowMs, terminal),
+    compactRun: renderRunReport(compactReport, nowMs, terminal),
+  };
+}
+
+describe("on a terminal no line is wider than it", () => {
+  for (const columns of [60, 80, 100, 160]) {
+    for (const wrongFile of [false, true]) {
+      test(`${columns} columns${wrongFile ? ", with warnings" : ""}`, () => {
+        for (const [name, lines] of Object.entries(screens({ columns, rows: 24, colour: true }, wrongFile))) {
+          for (const line of lines) {
+            const width = textWidth(line);
+            if (width > columns) throw new Error(`${name} has a line of ${width} columns: ${line}`);
+          }
+        }
+      });
+    }
+  }
+
+  test("the status fits on one screen of 80 columns and 24 rows", () => {
+    expect(screens({ columns: 80, rows: 24, colour: false }, false)["status"]?.length).toBeLessThanOrEqual(23);
+  });
+});
+
+test("colour adds nothing but colour", () => {
+  const [plain, coloured] = [false, true].map((colour) => screens({ columns: 80, rows: 24, colour }, true));
+  for (const name of Object.keys(plain ?? {})) {
+    const stripped = coloured?.[name]?.map((line) => Bun.stripANSI(line).trimEnd());
+    expect(stripped).toEqual(plain?.[name]?.map((line) => line.trimEnd()));
+  }
+});
+
+function paths(sort: "path" | "cold" | "evicted" | "size", top: number | null = null): string[] {
+  return selectTargets(targets, { path: null, sort, top }).map(({ path }) => path.slice(0, 5));
+}
+
+describe("selectTargets", () => {
+  test("sorts and cuts", () => {
+    expect(paths("path")).toEqual(["/init", "/syst", "/user", "/weir"]);
+    expect(paths("cold")).toEqual(["/syst", "/user", "/init", "/weir"]);
+    expect(paths("evicted")).toEqual(["/syst", "/init", "/user", "/weir"]);
+    expect(paths("size", 2)).toEqual(["/syst", "/user"]);
+  });
+});
+
+describe("the terminal", () => {
+  const tty = { isTTY: true, columns: 120, rows: 40 };
+  const rows: readonly [what: string, stream: object, environment: Record<string, string>, Terminal][] = [
+    ["a pipe", {}, {}, plainTerminal],
+    ["a terminal", tty, {}, { columns: 120, rows: 40, colour: true }],
+    ["NO_COLOR", tty, { NO_COLOR: "yes" }, { columns: 120, rows: 40, colour: false }],
+    ["an empty NO_COLOR", tty, { NO_COLOR: "" }, { columns: 120, rows: 40, colour: true }],
+    ["a dumb one", tty, { TERM: "dumb" }, { columns: 120, rows: 40, colour: false }],
+    ["of unknown size", { isTTY: true }, {}, { columns: 80, rows: 24, colour: true }],
+    ["of no width", { isTTY: true, columns: 0, rows: 0 }, {}, { columns: 40, rows: 0, colour: true }],
+  ];
+  for (const [what, stream, environment, terminal] of rows) {
+    test(what, () => expect(terminalOf(stream, environment)).toEqual(terminal));
+  }
+});
