@@ -37,6 +37,7 @@ export interface LeafCommand extends CommandDef {
   readonly meta: Meta;
   readonly args: ArgsDef;
   readonly settingFlags: SettingFlags | null;
+  readonly run: (context: CommandContext) => Promise<number>;
 }
 
 function verb(

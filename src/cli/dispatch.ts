@@ -1,5 +1,4 @@
 /** From a command line to the verb that answers it, and from what went wrong to an exit code. */
-import { runCommand } from "citty";
 import { isFault, messageOf } from "../base/fault.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { readArguments } from "./arguments.ts";
@@ -72,8 +71,8 @@ async function answer(command: Command, path: string, rest: readonly string[], a
   if (isGroup(command)) return refuseGroup(command, rest);
   const read = await readLeaf(command, rest);
   const invocation: Invocation = { ...read, environment: around.environment, terminal, command: path };
-  const { result } = await runCommand(command, { rawArgs: [...rest], data: invocation });
-  return result as number;
+  // Not citty's runCommand: it would read the arguments once more, loosely, and take a millisecond for it.
+  return command.run({ rawArgs: [...rest], args: { _: [] }, cmd: command, data: invocation });
 }
 
 function refuseGroup(command: GroupCommand, rest: readonly string[]): never {
