@@ -2,7 +2,7 @@
 import { isFault } from "../base/fault.ts";
 import { generationsMax, planEviction } from "../core/eviction.ts";
 import { cgroupInode, type CgroupTree } from "../kernel/cgroup.ts";
-import { formatAge, formatEvict, LruGen } from "../kernel/lru-gen.ts";
+import { formatAge, formatEvict, type LruGen } from "../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../kernel/lru-gen-scan.ts";
 import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
 import type { CgroupState, MemcgRegistry, SettingsOfTarget, TargetState } from "./memcg-registry.ts";
@@ -11,20 +11,29 @@ import type { CgroupState, MemcgRegistry, SettingsOfTarget, TargetState } from "
 const agingTargetsMax = 64;
 const agingPagesMax = 1 << 18;
 
+/** What is needed of the kernel's file; it is disposed of with the backend. */
+export type LruGenFile = Pick<LruGen, "scan" | "write"> & Disposable;
+
 export class LruGenBackend implements Backend {
   readonly name = "lru_gen";
   readonly #root: string;
   readonly #tree: CgroupTree;
   readonly #registry: MemcgRegistry;
   readonly #settingsOf: SettingsOfTarget;
-  readonly #lruGen: LruGen;
+  readonly #lruGen: LruGenFile;
 
-  constructor(root: string, tree: CgroupTree, registry: MemcgRegistry, settingsOf: SettingsOfTarget) {
+  constructor(
+    root: string,
+    tree: CgroupTree,
+    lruGen: LruGenFile,
+    registry: MemcgRegistry,
+    settingsOf: SettingsOfTarget,
+  ) {
     this.#root = root;
     this.#tree = tree;
     this.#registry = registry;
     this.#settingsOf = settingsOf;
-    this.#lruGen = LruGen.open(root);
+    this.#lruGen = lruGen;
   }
 
   look(identify: boolean): void {

@@ -11,10 +11,18 @@ import { systemClock, type Clock, type Timer } from "../base/clock.ts";
 import { Fault, isFault, messageOf } from "../base/fault.ts";
 import { quietLog, type Logger } from "../base/log.ts";
 import { parseCompactChange, parseMemcgChange, type ParsedChange } from "../config/change.ts";
-import { applyChange, startSettings, type LiveSettings, type Merged, type Origin, type SettingChange } from "../config/merge.ts";
+import {
+  applyChange,
+  startSettings,
+  type LiveSettings,
+  type Merged,
+  type Origin,
+  type SettingChange,
+} from "../config/merge.ts";
 import { problemsFault } from "../config/problems.ts";
 import type { Settings, SettingsOverrides } from "../config/schema.ts";
 import { dueMs, isDue } from "../core/schedule.ts";
+import { LruGen } from "../kernel/lru-gen.ts";
 import { compactChildCommand } from "./compact-child.ts";
 import { Compactor } from "./compact-run.ts";
 import { Events, type TimedEvent } from "./events.ts";
@@ -70,6 +78,7 @@ export class MemAgent {
       warnings: this.warnings,
       settings: this.#live.settings,
       dryRun: this.#dryRun,
+      openLruGen: (root) => LruGen.open(root),
     });
     this.#compactor = new Compactor({
       root: this.#root,

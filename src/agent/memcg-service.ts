@@ -14,7 +14,7 @@ import { readMachineSeed } from "../kernel/machine-id.ts";
 import { pageBytes as kernelPageBytes } from "../kernel/page-size.ts";
 import type { Backend } from "./backend.ts";
 import type { Events } from "./events.ts";
-import { LruGenBackend } from "./lru-gen-backend.ts";
+import { LruGenBackend, type LruGenFile } from "./lru-gen-backend.ts";
 import { Pace } from "./memcg-eviction.ts";
 import { MemoryReclaimBackend } from "./memory-reclaim-backend.ts";
 import { PressureReader } from "./memcg-pressure.ts";
@@ -40,6 +40,8 @@ export interface MemcgServiceOptions {
   readonly settings: Settings;
   /** Age and decide everything, evict nothing. */
   readonly dryRun: boolean;
+  /** Opens lru_gen's file; Faults as `LruGen.open`. */
+  readonly openLruGen: (root: string) => LruGenFile;
 }
 
 export class MemcgService {
@@ -83,7 +85,11 @@ export class MemcgService {
     if (this.disabled || this.#machinery !== null) return;
     const { root, clock, log } = this.#options;
     const { cgroups: _, ...memcg } = this.#settings.memcg;
-    const { choice } = meetPrerequisites(root, { memcg: { ...memcg, disabled: false }, compact: this.#settings.compact }, log);
+    const { choice } = meetPrerequisites(
+      root,
+      { memcg: { ...memcg, disabled: false }, compact: this.#settings.compact },
+      log,
+    );
     const tree = readCgroupTree(root);
     const pageBytes = kernelPageBytes();
     const pressure = new PressureReader(root, tree, clock);
@@ -100,7 +106,7 @@ export class MemcgService {
     const settingsOf = (path: string, node: number) => this.#rules.lookup(path, node);
     const { root } = this.#options;
     return name === "lru_gen"
-      ? new LruGenBackend(root, tree, this.#registry, settingsOf)
+      ? new LruGenBackend(root, tree, this.#options.openLruGen(root), this.#registry, settingsOf)
       : new MemoryReclaimBackend(root, tree, pageBytes, this.#registry, settingsOf);
   }
 
@@ -162,7 +168,10 @@ export class MemcgService {
   async run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
     if (this.#running !== null) throw new Fault("busy", "cannot run: a memcg run is under way; wait for it");
     if (this.disabled) {
-      throw new Fault("invalid", "cannot run: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it");
+      throw new Fault(
+        "invalid",
+        "cannot run: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it",
+      );
     }
     this.#running = this.#run(asked, dryRun || this.#options.dryRun);
     try {

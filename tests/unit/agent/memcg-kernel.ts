@@ -1,0 +1,385 @@
+/**
+ * A small kernel for tests of memcg runs: real files for what is read (cgroups, pressure, usage), a model of the multi-gen
+ * LRU behind lru_gen's face, and a clock that a test moves.
+ */
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LruGenFile } from "../../../src/agent/lru-gen-backend.ts";
+import type { Clock } from "../../../src/base/clock.ts";
+import { Fault } from "../../../src/base/fault.ts";
+import type { Generation } from "../../../src/core/eviction.ts";
+import type { WriteEnd } from "../../../src/kernel/lru-gen.ts";
+import type { LruGenScan, LruGenVisitor } from "../../../src/kernel/lru-gen-scan.ts";
+
+export const pageBytes = 4096;
+const generationsMax = 4;
+const mount = "sys/fs/cgroup";
+
+/** Time moves when a test says so; a timer that became due fires then. */
+export class SteppedClock implements Clock {
+  #nowMs = 1_000_000;
+  readonly #timers = new Set<{ readonly atMs: number; readonly then: () => void }>();
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, then: () => void): { cancel(): void } {
+    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), then };
+    this.#timers.add(timer);
+    return { cancel: () => void this.#timers.delete(timer) };
+  }
+
+  /** Milliseconds until the first timer; null where none is armed. */
+  get nextMs(): number | null {
+    const times = [...this.#timers].map(({ atMs }) => atMs - this.#nowMs);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** Moves without letting anything else happen: what a system call takes. */
+  advance(ms: number): void {
+    this.#nowMs += ms;
+  }
+
+  /** Moves, and lets everything happen that is due then and that follows from it. */
+  async pass(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    for (const timer of this.#timers) {
+      if (timer.atMs > this.#nowMs) continue;
+      this.#timers.delete(timer);
+      timer.then();
+    }
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+export interface NodeSizes {
+  readonly anonPages: number;
+  readonly filePages: number;
+}
+
+interface ModelNode {
+  readonly node: number;
+  /** Oldest first. `bornMs` is when the generation was made. */
+  readonly generations: { readonly seq: number; readonly bornMs: number; anonPages: number; filePages: number }[];
+}
+
+interface ModelCgroup {
+  readonly path: string;
+  id: string;
+  readonly nodes: ModelNode[];
+}
+
+/** What a command meets: the kernel's refusal, or a signal in its middle. */
+export type Accident = Fault | "interrupted" | null;
+
+export class MemcgKernel implements Disposable {
+  readonly root = mkdtempSync(join(tmpdir(), "mem-agent-memcg-"));
+  readonly clock: SteppedClock;
+  /** Every command that was carried out or refused, as it was written. */
+  readonly commands: string[] = [];
+  /** Asked before each command; it may also change the machine. */
+  meets: (command: string) => Accident = () => null;
+  /** How long a command takes, in milliseconds. */
+  commandMs = 5;
+  /** Pages that an eviction frees at most, whatever it is asked for. */
+  frees = Number.POSITIVE_INFINITY;
+  looks = 0;
+  opened = 0;
+  readonly #cgroups = new Map<string, ModelCgroup>();
+  readonly #stalls = new Map<string, { memoryUs: number; ioUs: number }>();
+  readonly #usage = new Map<string, number>();
+  readonly #events = new Map<string, { refaulted: number; stolen: number }>();
+  #lastId = 0;
+
+  constructor(clock = new SteppedClock()) {
+    this.clock = clock;
+    this.#write("proc/self/status", "Name:\tmem-agent\nUid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n");
+    this.#write(
+      "proc/self/mountinfo",
+      "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n31 24 0:6 / /sys/kernel/debug rw shared:5 - debugfs debugfs rw\n",
+    );
+    this.#write("proc/filesystems", "nodev\tcgroup2\nnodev\tdebugfs\n");
+    this.#write("proc/sys/kernel/osrelease", "6.12.0\n");
+    this.#write("sys/kernel/debug/lru_gen", "");
+    this.#write(`${mount}/cgroup.controllers`, "cpu io memory pids\n");
+    this.switchLruGen(7);
+    this.setSwapFree(0);
+    this.stall("system", {});
+    this.add("/", { anonPages: 0, filePages: 0 });
+  }
+
+  switchLruGen(mask: number): void {
+    this.#write("sys/kernel/mm/lru_gen/enabled", `0x${mask.toString(16).padStart(4, "0")}\n`);
+  }
+
+  setSwapFree(pages: number): void {
+    const kib = (pages * pageBytes) / 1024;
+    this.#write(
+      "proc/meminfo",
+      `MemTotal: 8388608 kB\nMemFree: 1048576 kB\nMemAvailable: 1048576 kB\nSwapTotal: ${kib} kB\nSwapFree: ${kib} kB\n`,
+    );
+  }
+
+  /** A cgroup with all its pages in the younger of two generations of each node. */
+  add(path: string, ...nodes: readonly NodeSizes[]): void {
+    mkdirSync(this.#folder(path), { recursive: true });
+    const id = String(++this.#lastId);
+    const bornMs = this.clock.monotonicMs() - 3_600_000;
+    this.#cgroups.set(path, {
+      path,
+      id,
+      nodes: nodes.map((sizes, node) => ({
+        node,
+        generations: [
+          { seq: 0, bornMs, anonPages: 0, filePages: 0 },
+          { seq: 1, bornMs, ...sizes },
+        ],
+      })),
+    });
+    if (path === "/") return;
+    this.stall(path, {});
+    this.protect(path, {});
+    this.#addUsage(
+      path,
+      nodes.reduce((sum, { anonPages, filePages }) => sum + anonPages + filePages, 0),
+    );
+    this.#count(path, {});
+  }
+
+  /** As `rmdir`: the kernel shows it no more and takes no commands for it. */
+  remove(path: string): void {
+    const used = this.usagePages(path);
+    this.#addUsage(path, -used);
+    this.#cgroups.delete(path);
+    rmSync(this.#folder(path), { recursive: true });
+  }
+
+  /** Another cgroup of the same name, with another inode and the same id. */
+  replace(path: string): void {
+    const known = this.#cgroup(path);
+    const sizes = known.nodes.map(({ generations }) => ({
+      anonPages: generations.reduce((sum, { anonPages }) => sum + anonPages, 0),
+      filePages: generations.reduce((sum, { filePages }) => sum + filePages, 0),
+    }));
+    const folder = this.#folder(path);
+    // Two folders at once have two inodes.
+    renameSync(folder, `${folder}.old`);
+    this.#addUsage(path, -this.usagePages(path));
+    this.add(path, ...sizes);
+    this.#cgroup(path).id = known.id;
+    rmSync(`${folder}.old`, { recursive: true });
+  }
+
+  protect(path: string, { low = 0, min = 0 }: { readonly low?: number; readonly min?: number }): void {
+    this.#write(`${this.#inner(path)}/memory.low`, `${low * pageBytes}\n`);
+    this.#write(`${this.#inner(path)}/memory.min`, `${min * pageBytes}\n`);
+  }
+
+  /** So many milliseconds more were stalled. Parents feel it too. Mends what an armed trigger left in the file. */
+  stall(path: string, { memoryMs = 0, ioMs = 0 }: { readonly memoryMs?: number; readonly ioMs?: number }): void {
+    for (const at of path === "system" ? ["system"] : [...lineage(path).filter((part) => part !== "/"), "system"]) {
+      const known = this.#stalls.get(at) ?? { memoryUs: 0, ioUs: 0 };
+      const next = { memoryUs: known.memoryUs + memoryMs * 1000, ioUs: known.ioUs + ioMs * 1000 };
+      this.#stalls.set(at, next);
+      const file = (resource: string): string =>
+        at === "system" ? `proc/pressure/${resource}` : `${this.#inner(at)}/${resource}.pressure`;
+      for (const [resource, us] of [
+        ["memory", next.memoryUs],
+        ["io", next.ioUs],
+      ] as const) {
+        this.#write(file(resource), `some avg10=0.00 avg60=0.00 avg300=0.00 total=${us}\n`);
+      }
+    }
+  }
+
+  usagePages(path: string): number {
+    return this.#usage.get(path) ?? 0;
+  }
+
+  /** Pages that were evicted are touched again, and come back to the youngest generation. */
+  touchBack(path: string, pages: number): void {
+    const youngest = this.#node(path, 0).generations.at(-1);
+    if (youngest !== undefined) youngest.filePages += pages;
+    this.#addUsage(path, pages);
+    this.#count(path, { refaulted: pages });
+  }
+
+  /** lru_gen's id of a cgroup. */
+  id(path: string): string {
+    return this.#cgroup(path).id;
+  }
+
+  /** Oldest first. */
+  generations(path: string, node = 0): readonly Generation[] {
+    return this.#node(path, node).generations.map(({ seq, bornMs, anonPages, filePages }) => {
+      return { seq, ageMs: this.clock.monotonicMs() - bornMs, anonPages, filePages };
+    });
+  }
+
+  /** What the agent opens in the place of lru_gen. */
+  readonly openLruGen = (): LruGenFile => {
+    this.opened++;
+    return {
+      scan: (visit) => this.#scan(visit),
+      write: (commands) => this.#obey(commands),
+      [Symbol.dispose]: () => void this.opened--,
+    };
+  };
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true });
+  }
+
+  #scan(visit: LruGenVisitor): LruGenScan {
+    this.looks++;
+    for (const { id, path, nodes } of this.#cgroups.values()) {
+      for (const { node } of nodes) {
+        const generations = this.generations(path, node);
+        const numbers = (of: (generation: Generation) => number): Float64Array =>
+          Float64Array.from(generations.map(of));
+        visit(
+          id,
+          path,
+          node,
+          {
+            seqs: numbers(({ seq }) => seq),
+            agesMs: numbers(({ ageMs }) => ageMs),
+            anonPages: numbers(({ anonPages }) => anonPages),
+            filePages: numbers(({ filePages }) => filePages),
+          },
+          generations.length,
+        );
+      }
+    }
+    return { cgroups: this.#cgroups.size, malformedLines: 0 };
+  }
+
+  /** As the kernel: one command after the other; the first that fails, or a signal, ends the write. */
+  async #obey(commands: readonly string[]): Promise<WriteEnd> {
+    for (const command of commands) {
+      this.commands.push(command);
+      this.clock.advance(this.commandMs);
+      const accident = this.meets(command);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (accident instanceof Fault) throw accident;
+      if (accident === "interrupted") {
+        if (command.startsWith("-")) this.#evict(command.split(" "), 0.5);
+        return "interrupted";
+      }
+      if (command.startsWith("+")) this.#age(command.split(" "));
+      else this.#evict(command.split(" "), 1);
+    }
+    return "done";
+  }
+
+  #age([, id = "", node = "", seq = ""]: readonly string[]): void {
+    const { generations } = this.#commanded(id, node);
+    const youngest = generations.at(-1)?.seq ?? 0;
+    if (Number(seq) > youngest) throw refusal();
+    if (Number(seq) < youngest) return;
+    generations.push({ seq: youngest + 1, bornMs: this.clock.monotonicMs(), anonPages: 0, filePages: 0 });
+    if (generations.length <= generationsMax) return;
+    const [oldest] = generations.splice(0, 1);
+    const next = generations[0];
+    if (oldest === undefined || next === undefined) return;
+    next.anonPages += oldest.anonPages;
+    next.filePages += oldest.filePages;
+  }
+
+  #evict([, id = "", node = "", seq = "", swappiness = "", pages = ""]: readonly string[], share: number): void {
+    const { generations } = this.#commanded(id, node);
+    if (Number(seq) + 2 > (generations.at(-1)?.seq ?? 0)) throw refusal();
+    let left = Math.round(Math.min(Number(pages), this.frees) * share);
+    const path = this.#pathOf(id);
+    for (const generation of generations.filter((candidate) => candidate.seq <= Number(seq))) {
+      const file = Number(swappiness) === 200 ? 0 : Math.min(left, generation.filePages);
+      const anon = Number(swappiness) === 0 ? 0 : Math.min(left - file, generation.anonPages);
+      generation.filePages -= file;
+      generation.anonPages -= anon;
+      left -= file + anon;
+      this.#addUsage(path, -file - anon);
+      this.#count(path, { stolen: file + anon });
+    }
+  }
+
+  #commanded(id: string, node: string): ModelNode {
+    const cgroup = [...this.#cgroups.values()].find((candidate) => candidate.id === id);
+    const found = cgroup?.nodes.find((candidate) => candidate.node === Number(node));
+    if (found === undefined) throw refusal();
+    return found;
+  }
+
+  #pathOf(id: string): string {
+    return [...this.#cgroups.values()].find((candidate) => candidate.id === id)?.path ?? "/";
+  }
+
+  #cgroup(path: string): ModelCgroup {
+    const cgroup = this.#cgroups.get(path);
+    if (cgroup === undefined) throw new Error(`the test has no cgroup ${path}`);
+    return cgroup;
+  }
+
+  #node(path: string, node: number): ModelNode {
+    const found = this.#cgroup(path).nodes.find((candidate) => candidate.node === node);
+    if (found === undefined) throw new Error(`the test's ${path} has no node ${node}`);
+    return found;
+  }
+
+  #addUsage(path: string, pages: number): void {
+    for (const at of lineage(path)) {
+      const usage = (this.#usage.get(at) ?? 0) + pages;
+      this.#usage.set(at, usage);
+      if (at !== "/") this.#write(`${this.#inner(at)}/memory.current`, `${usage * pageBytes}\n`);
+    }
+  }
+
+  /** Counts events, and writes memory.stat as it is then. */
+  #count(path: string, { refaulted = 0, stolen = 0 }: { readonly refaulted?: number; readonly stolen?: number }): void {
+    if (path === "/") return;
+    const known = this.#events.get(path) ?? { refaulted: 0, stolen: 0 };
+    const next = { refaulted: known.refaulted + refaulted, stolen: known.stolen + stolen };
+    this.#events.set(path, next);
+    const sizes = ["file_mapped", "shmem", "inactive_anon", "active_anon", "inactive_file", "active_file"];
+    const lines = [
+      "anon 0",
+      `file ${this.usagePages(path) * pageBytes}`,
+      ...[...sizes, "unevictable"].map((name) => `${name} 0`),
+      `pgsteal ${next.stolen}`,
+      "pgscan 0",
+      `workingset_refault_anon 0`,
+      `workingset_refault_file ${next.refaulted}`,
+    ];
+    this.#write(`${this.#inner(path)}/memory.stat`, `${lines.join("\n")}\n`);
+  }
+
+  #inner(path: string): string {
+    return path === "/" ? mount : `${mount}${path}`;
+  }
+
+  #folder(path: string): string {
+    return join(this.root, this.#inner(path));
+  }
+
+  #write(path: string, text: string): void {
+    const file = join(this.root, path);
+    mkdirSync(join(file, ".."), { recursive: true });
+    writeFileSync(file, text);
+  }
+}
+
+/** EINVAL, as LruGen tells it. */
+export function refusal(): Fault {
+  return new Fault("unsupported", "cannot command lru_gen: EINVAL");
+}
+
+/** The cgroup and all above it. */
+function lineage(path: string): readonly string[] {
+  const names = path.split("/").filter((name) => name !== "");
+  return [...names.map((_, index) => `/${names.slice(0, names.length - index).join("/")}`), "/"];
+}

@@ -1,0 +1,353 @@
+import { describe, expect, test } from "bun:test";
+import type { TargetStatus } from "../../../src/agent/status.ts";
+import { Fault } from "../../../src/base/fault.ts";
+import type { MemcgRule } from "../../../src/config/schema.ts";
+import { endReasons, type EndReason } from "../../../src/core/reason.ts";
+import { MemcgKernel, pageBytes, refusal } from "./memcg-kernel.ts";
+import { memcgSettings, Serving, type MemcgChoice } from "./memcg-serving.ts";
+
+const cold = { anonPages: 0, filePages: 10_000 };
+
+interface Row {
+  readonly name: string;
+  readonly end: EndReason;
+  readonly settings?: MemcgChoice;
+  readonly sizes?: { readonly anonPages: number; readonly filePages: number };
+  /** Before the run in question. `ripe` says that it is the third: old enough to evict. */
+  readonly before?: (serving: Serving) => void | Promise<void>;
+  readonly ripe?: boolean;
+  readonly check?: (target: TargetStatus, serving: Serving) => void;
+}
+
+/** Does something when the first command of a kind is met. */
+function atFirst(serving: Serving, kind: "+" | "-", act: () => Fault | "interrupted" | null): void {
+  let met = false;
+  serving.kernel.meets = (command) => {
+    if (met || !command.startsWith(kind)) return null;
+    met = true;
+    return act();
+  };
+}
+
+const disabledRule: MemcgRule = { path: "/a", no_subdir: false, disabled: true };
+
+const rows: readonly Row[] = [
+  {
+    name: "all that is cold is evicted",
+    end: "nothing_cold",
+    check: (target, { kernel }) => {
+      expect(target.evicted_bytes).toEqual({ anon_bytes: 0, file_bytes: cold.filePages * pageBytes });
+      expect(kernel.usagePages("/a")).toBe(0);
+    },
+  },
+  { name: "nothing was cold", end: "nothing_cold", sizes: { anonPages: 0, filePages: 0 } },
+  {
+    name: "the kernel frees nothing",
+    end: "no_progress",
+    before: ({ kernel }) => void (kernel.frees = 0),
+    check: (target, serving) => {
+      expect(target.evicted_bytes.file_bytes).toBe(0);
+      expect(serving.commands("-", "/a").length).toBeLessThan(5);
+    },
+  },
+  {
+    name: "memory stalled in the waiting period",
+    end: "pressure",
+    before: ({ kernel }) => kernel.stall("/a", { memoryMs: 601 }),
+    check: (target, serving) => {
+      expect(target.skips).toBe(1);
+      expect(target.pressure_source).toBe("/a");
+      expect(target.pressure_percent).toBeCloseTo(1, 1);
+      expect(serving.commands("-", "/a")).toEqual([]);
+    },
+  },
+  {
+    name: "io stalled in the waiting period",
+    end: "pressure",
+    before: ({ kernel }) => kernel.stall("/a", { ioMs: 700 }),
+    check: (target) => expect(target.skips).toBe(1),
+  },
+  {
+    name: "the cgroup stalls while it is evicted",
+    end: "pressure",
+    before: (serving) =>
+      atFirst(serving, "-", () => {
+        serving.kernel.stall("/a", { memoryMs: 6 });
+        return null;
+      }),
+    check: (target, serving) => {
+      expect(target.skips).toBe(0);
+      expect(serving.commands("-", "/a")).toHaveLength(1);
+      expect(target.evicted_bytes.file_bytes).toBe(1024 * pageBytes);
+    },
+  },
+  {
+    name: "swap has no room",
+    end: "swap_full",
+    settings: { swap: true },
+    sizes: { anonPages: 5_000, filePages: 0 },
+    before: ({ kernel }) => kernel.setSwapFree(256),
+  },
+  {
+    name: "swap has room for some",
+    end: "swap_full",
+    settings: { swap: true },
+    sizes: { anonPages: 5_000, filePages: 0 },
+    before: ({ kernel }) => kernel.setSwapFree(256 + 2_000),
+    check: (target) => expect(target.evicted_bytes).toEqual({ anon_bytes: 2_000 * pageBytes, file_bytes: 0 }),
+  },
+  {
+    name: "memory.low covers the rest",
+    end: "protected",
+    before: ({ kernel }) => kernel.protect("/a", { low: 6_000 }),
+    check: (_, { kernel }) => {
+      expect(kernel.usagePages("/a")).toBeGreaterThanOrEqual(6_000);
+      expect(kernel.usagePages("/a")).toBeLessThan(7_000);
+    },
+  },
+  {
+    name: "memory.min covers all",
+    end: "protected",
+    before: ({ kernel }) => kernel.protect("/a", { min: 10_000 }),
+    check: (_, serving) => expect(serving.commands("-", "/a")).toEqual([]),
+  },
+  {
+    name: "what was evicted came back at once",
+    end: "refaults",
+    settings: { refault_percent_limit: 0.2 },
+    before: async (serving) => {
+      await serving.run();
+      serving.kernel.touchBack("/a", 10_000);
+      for (let run = 0; run < 3; run++) await serving.next();
+      serving.kernel.clock.advance(60_000);
+    },
+    check: (target) => {
+      expect(target.evictions).toBe(1);
+      expect(target.refaulted_bytes).toBe(10_000 * pageBytes);
+    },
+  },
+  { name: "not aged often enough", end: "not_ready", ripe: false },
+  {
+    name: "removed before it is aged",
+    end: "vanished",
+    before: (serving) =>
+      atFirst(serving, "+", () => {
+        serving.kernel.remove("/a");
+        return refusal();
+      }),
+  },
+  { name: "disabled by a rule", end: "disabled", settings: { cgroups: [disabledRule] } },
+  {
+    name: "the agent stops",
+    end: "stopped",
+    before: (serving) =>
+      atFirst(serving, "-", () => {
+        void serving.service.stop();
+        return null;
+      }),
+    check: (_, serving) => expect(serving.commands("-", "/a")).toHaveLength(1),
+  },
+  {
+    name: "disabled while it is evicted",
+    end: "stopped",
+    before: (serving) =>
+      atFirst(serving, "-", () => {
+        serving.apply({ cgroups: [disabledRule] });
+        return null;
+      }),
+    check: (_, serving) => expect(serving.commands("-", "/a")).toHaveLength(1),
+  },
+  {
+    name: "the kernel refuses for a reason of its own",
+    end: "error",
+    before: (serving) => atFirst(serving, "-", () => new Fault("io", "cannot command lru_gen: EIO")),
+    check: (target) => expect(target.last_error).toContain("EIO"),
+  },
+  {
+    name: "the kernel refuses again and again",
+    end: "error",
+    before: ({ kernel }) => void (kernel.meets = (command) => (command.startsWith("-") ? refusal() : null)),
+    check: (target, serving) => {
+      expect(target.last_error).toContain("EINVAL");
+      expect(serving.commands("-", "/a")).toHaveLength(2);
+    },
+  },
+];
+
+describe("every target ends with one reason", () => {
+  test.each(rows)("$name: $end", async ({ end, settings = {}, sizes = cold, before, ripe = true, check }) => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", sizes);
+    kernel.add("/b", cold);
+    kernel.setSwapFree(100_000);
+    const serving = new Serving(kernel, settings);
+    if (ripe) await serving.ripen();
+    await before?.(serving);
+    const report = await serving.run();
+    const known = serving.service.status().targets.find(({ path }) => path === "/a");
+    expect(report.ends[end]).toBeGreaterThan(0);
+    if (end !== "vanished") expect(known?.last_end).toBe(end);
+    if (known !== undefined) check?.(known, serving);
+    const last = Object.values(report.ends).reduce((sum, count) => sum + count, 0);
+    expect(last).toBe(report.targets);
+  });
+
+  test("each reason has a row", () => {
+    expect(new Set(rows.map(({ end }) => end))).toEqual(new Set(endReasons));
+  });
+});
+
+describe("a run", () => {
+  test("goes on with the others when one target fails", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    kernel.add("/b", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    atFirst(serving, "-", () => new Fault("io", "cannot command lru_gen: EIO"));
+    const report = await serving.run();
+    expect(report.ends).toMatchObject({ error: 1, nothing_cold: 2 });
+    expect(kernel.usagePages("/b")).toBe(0);
+    expect(kernel.usagePages("/a")).toBe(10_000);
+    await serving.next();
+    expect(serving.target("/a")).toMatchObject({ last_end: "nothing_cold", last_error: null });
+  });
+
+  test("ages the rest when one command of the write is refused", async () => {
+    using kernel = new MemcgKernel();
+    for (const path of ["/a", "/b", "/c"]) kernel.add(path, cold);
+    const serving = new Serving(kernel);
+    // The second of four: the root's went before it.
+    kernel.meets = (command) => (command.startsWith("+ 2 ") ? new Fault("io", "cannot command lru_gen: EIO") : null);
+    const report = await serving.run();
+    expect(report.aged).toBe(3);
+    expect(serving.target("/a")).toMatchObject({ agings: 0, last_end: "error" });
+    for (const path of ["/", "/b", "/c"]) {
+      expect(kernel.generations(path)).toHaveLength(3);
+      expect(serving.target(path).agings).toBe(1);
+    }
+  });
+
+  test("goes on evicting when a signal cut a batch short", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    atFirst(serving, "-", () => "interrupted");
+    expect((await serving.run()).ends).toMatchObject({ nothing_cold: 2, error: 0 });
+    expect(kernel.usagePages("/a")).toBe(0);
+    expect(serving.target("/a").evicted_bytes.file_bytes).toBe(10_000 * pageBytes);
+  });
+
+  test("takes one refusal for a race with somebody who evicted the same", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    atFirst(serving, "-", () => refusal());
+    expect((await serving.run()).ends).toMatchObject({ nothing_cold: 2, error: 0 });
+    expect(kernel.usagePages("/a")).toBe(0);
+  });
+
+  test("takes batches of all targets in turn", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    kernel.add("/b", cold);
+    // Slow enough that batches stay small.
+    kernel.commandMs = 20;
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    await serving.run();
+    const ids = serving.commands("-").map((command) => command.split(" ")[1]);
+    expect(ids.length).toBeGreaterThan(10);
+    for (const [index, id] of ids.slice(0, 10).entries()) expect(id).toBe(index % 2 === 0 ? "2" : "3");
+  });
+
+  test("uses the swappiness that the cold pages ask for, and ages with swap", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", { anonPages: 1_000, filePages: 9_000 });
+    kernel.setSwapFree(100_000);
+    const serving = new Serving(kernel, { swap: true, swappiness_max: 15 });
+    await serving.ripen();
+    await serving.run();
+    expect(serving.commands("+").find((command) => command.startsWith("+ 2 "))).toBe("+ 2 0 3 1");
+    expect(serving.commands("-")[0]).toBe("- 2 0 1 15 1024");
+    expect(serving.target("/a").evicted_bytes).toEqual({
+      anon_bytes: 1_000 * pageBytes,
+      file_bytes: 9_000 * pageBytes,
+    });
+  });
+
+  test("adds waiting periods up until the share is below the limit", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    kernel.stall("/a", { memoryMs: 1_500 });
+    const ends: (EndReason | null)[] = [];
+    for (let run = 0; run < 4; run++) {
+      await serving.next();
+      ends.push(serving.target("/a").last_end);
+    }
+    // 1.5 s of 1, 2 and 3 minutes; then a new waiting period begins.
+    expect(ends).toEqual(["pressure", "pressure", "not_ready", "nothing_cold"]);
+    expect(serving.target("/a")).toMatchObject({ skips: 2, agings: 3, pressure_percent: 0 });
+  });
+
+  test("judges a cgroup without what its children stalled", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    kernel.add("/a/b", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    kernel.stall("/a/b", { memoryMs: 5_000 });
+    await serving.next();
+    expect(serving.target("/a/b").last_end).toBe("pressure");
+    expect(serving.target("/a")).toMatchObject({ skips: 0, agings: 2 });
+  });
+
+  test("forgets a cgroup that came back under the same name", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    expect(serving.target("/a").agings).toBe(2);
+    kernel.replace("/a");
+    await serving.run();
+    expect(serving.target("/a")).toMatchObject({ agings: 1, runs: 1, last_end: "not_ready" });
+  });
+
+  test("says what a dry run would evict, and evicts nothing", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    const report = await serving.service.run(true, true);
+    expect(report).toMatchObject({
+      dry_run: true,
+      evicted_bytes: { anon_bytes: 0, file_bytes: 0 },
+      would_evict_bytes: { anon_bytes: 0, file_bytes: 10_000 * pageBytes },
+      ends: { nothing_cold: 2 },
+    });
+    expect(serving.commands("-")).toEqual([]);
+    expect(kernel.usagePages("/a")).toBe(10_000);
+  });
+
+  test("ends under the settings that it began with", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    atFirst(serving, "-", () => {
+      serving.apply({ period_secs: 7, eviction_psi_percent_limit: 0 });
+      kernel.stall("/a", { memoryMs: 4 });
+      return null;
+    });
+    const run = serving.run();
+    expect((await run).ends).toMatchObject({ nothing_cold: 2, pressure: 0 });
+    expect(serving.target("/a").settings).toEqual(
+      expect.objectContaining({ period_secs: 7, eviction_psi_percent_limit: 0 }),
+    );
+    expect(memcgSettings().memcg.period_secs).toBe(60);
+  });
+});
