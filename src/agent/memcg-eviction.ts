@@ -111,19 +111,17 @@ class Rotation {
     const { guards, stopReason } = this.#machinery;
     const stop = stopReason(job.target);
     if (stop !== null) return stop;
-    const guard = guards.of(job.target.cgroup, job.target.settings.eviction_psi_percent_limit);
-    return guard.above() === null ? null : "pressure";
+    return guards.above(job.target) === null ? null : "pressure";
   }
 
   /** A trigger that fired is checked against the totals: it also counts what the cgroup's children stalled. */
   #heedTriggers(): void {
     const { guards } = this.#machinery;
-    for (const cgroup of guards.fired()) {
-      for (const job of this.active) {
-        if (job.target.cgroup !== cgroup || job.end !== null) continue;
-        const guard = guards.of(cgroup, job.target.settings.eviction_psi_percent_limit);
-        if (guard.above() !== null) this.#end(job, "pressure", null);
-      }
+    const fired = new Set(guards.fired());
+    if (fired.size === 0) return;
+    for (const job of this.active) {
+      if (!fired.has(job.target) || job.end !== null) continue;
+      if (guards.above(job.target) !== null) this.#end(job, "pressure", null);
     }
   }
 
@@ -162,7 +160,7 @@ class Rotation {
   #end(job: Job, reason: EndReason, error: string | null): void {
     job.end = reason;
     job.error = error;
-    this.#machinery.guards.release(job.target.cgroup);
+    this.#machinery.guards.release(job.target);
   }
 
   #retire(): void {

@@ -17,7 +17,7 @@ import { pressurePath, type CgroupTree } from "../kernel/cgroup.ts";
 import { readSomeTotalUs, systemPressurePath } from "../kernel/pressure.ts";
 import type { FsPath } from "../kernel/path-name.ts";
 import { PressureTrigger } from "../kernel/pressure-trigger.ts";
-import type { CgroupState } from "./memcg-registry.ts";
+import type { CgroupState, TargetState } from "./memcg-registry.ts";
 
 /** The name of the system's pressure as a source. */
 export const systemSource = "system";
@@ -27,6 +27,8 @@ export const guardWindowMs = 500;
 
 /** Each armed cgroup costs a kernel thread; beyond so many, the totals that are read before each batch must do. */
 const triggersMax = 32;
+/** Of memory and of io. */
+const triggersEach = 2;
 
 export class PressureReader {
   readonly #root: string;
@@ -186,48 +188,44 @@ export class EvictionGuard implements Disposable {
   }
 }
 
-/** The guards of one run: triggers on the first of them, and one poll() for all. */
+/**
+ * The guards of one run: triggers on the first of them, and one poll() for all. Each target has its own, though nodes of
+ * one cgroup watch the same files: their limits may differ, and one that ends must not end the watch over the others.
+ */
 export class EvictionGuards implements Disposable {
-  readonly #reader: PressureReader;
-  readonly #guards = new Map<CgroupState, EvictionGuard>();
-  #armed = 0;
+  readonly #guards: ReadonlyMap<TargetState, EvictionGuard>;
+  /** Those with triggers: few, however many targets there are. */
+  readonly #armed: readonly (readonly [TargetState, EvictionGuard])[];
 
-  constructor(reader: PressureReader) {
-    this.#reader = reader;
+  /** Watches all from now on: what stalls while others have their turn counts as well. */
+  constructor(reader: PressureReader, targets: Iterable<TargetState>) {
+    const guardOf = ({ cgroup, settings }: TargetState): EvictionGuard =>
+      new EvictionGuard(reader, cgroup, settings.eviction_psi_percent_limit);
+    this.#guards = new Map([...targets].map((target) => [target, guardOf(target)]));
+    this.#armed = [...this.#guards].slice(0, triggersMax / triggersEach);
+    for (const [, guard] of this.#armed) guard.arm();
   }
 
-  of(cgroup: CgroupState, limitPercent: number): EvictionGuard {
-    const known = this.#guards.get(cgroup);
-    if (known !== undefined) return known;
-    const guard = new EvictionGuard(this.#reader, cgroup, limitPercent);
-    if (this.#armed < triggersMax) {
-      guard.arm();
-      this.#armed += guard.triggers.length;
-    }
-    this.#guards.set(cgroup, guard);
-    return guard;
+  /** Percent of a target's stall when it is above its limit now, else null. */
+  above(target: TargetState): number | null {
+    return this.#guards.get(target)?.above() ?? null;
   }
 
-  /** Cgroups of which a trigger has fired, or whose pressure file is gone, since the last call. */
-  fired(): readonly CgroupState[] {
-    const triggers = [...this.#guards.values()].flatMap((guard) => guard.triggers);
+  /** Targets of which a trigger has fired, or whose pressure file is gone, since the last call. */
+  fired(): readonly TargetState[] {
+    const triggers = this.#armed.flatMap(([, guard]) => guard.triggers);
     if (triggers.length === 0) return [];
     const fired = new Set(PressureTrigger.pollAll(triggers).map(({ trigger }) => trigger));
     if (fired.size === 0) return [];
-    return [...this.#guards.values()].filter((g) => g.triggers.some((t) => fired.has(t))).map((g) => g.cgroup);
+    return this.#armed.filter(([, guard]) => guard.triggers.some((t) => fired.has(t))).map(([target]) => target);
   }
 
-  /** Ends the watch over one cgroup. */
-  release(cgroup: CgroupState): void {
-    const guard = this.#guards.get(cgroup);
-    if (guard === undefined) return;
-    this.#armed -= guard.triggers.length;
-    guard[Symbol.dispose]();
-    this.#guards.delete(cgroup);
+  /** Ends the watch over one target. */
+  release(target: TargetState): void {
+    this.#guards.get(target)?.[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     for (const guard of this.#guards.values()) guard[Symbol.dispose]();
-    this.#guards.clear();
   }
 }

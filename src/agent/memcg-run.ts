@@ -216,7 +216,7 @@ class MemcgRun {
   async #evict(): Promise<number> {
     if (this.#plans.size === 0) return 0;
     const { clock, backend, pace, pressure } = this.#machinery;
-    using guards = new EvictionGuards(pressure);
+    using guards = new EvictionGuards(pressure, this.#plans.keys());
     const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
     for (const { target } of plans) target.evictions++;
     return await evictTargets(plans, {

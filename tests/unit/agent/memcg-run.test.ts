@@ -278,6 +278,20 @@ describe("a run", () => {
     });
   });
 
+  test("stops every node of a cgroup that stalls", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold, cold);
+    kernel.commandMs = 20;
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    atFirst(serving, "-", () => {
+      kernel.stall("/a", { memoryMs: 50 });
+      return null;
+    });
+    expect((await serving.run()).ends.pressure).toBe(2);
+    expect(kernel.usagePages("/a")).toBeGreaterThan(15_000);
+  });
+
   test("adds waiting periods up until the share is below the limit", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", cold);
