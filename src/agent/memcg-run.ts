@@ -8,7 +8,7 @@ import type { Logger } from "../base/log.ts";
 import type { MemcgSettings } from "../config/schema.ts";
 import { decideAging } from "../core/aging.ts";
 import { isAbove } from "../core/pressure.ts";
-import { unprotectedPages, type ProtectionReading } from "../core/protection.ts";
+import { overshootPages, unprotectedPages, type ProtectionReading } from "../core/protection.ts";
 import { noEnds, type EndReason } from "../core/reason.ts";
 import type { RefaultObservation } from "../core/refault.ts";
 import { toleranceMs } from "../core/schedule.ts";
@@ -202,6 +202,7 @@ class MemcgRun {
     }
     this.#observations.set(cgroup, observation);
     this.#plans.set(target, plan);
+    this.#reserve(cgroup, plan.pages);
   }
 
   /** One observation a cgroup and run, however many nodes it has. */
@@ -259,6 +260,16 @@ class MemcgRun {
     const chain: ProtectionReading[] = [];
     for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) chain.push(this.#protection(at));
     return unprotectedPages(chain, this.#machinery.pageBytes);
+  }
+
+  /** What one target is to lose is not there for the others below the same protection: nodes and siblings. */
+  #reserve(cgroup: CgroupState, pages: number): void {
+    const bytes = (pages + overshootPages) * this.#machinery.pageBytes;
+    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
+      const reading = this.#protection(at);
+      if (reading.usageBytes === null) continue;
+      this.#protections.set(at, { ...reading, usageBytes: reading.usageBytes - bytes });
+    }
   }
 
   #protection(cgroup: CgroupState): ProtectionReading {

@@ -292,6 +292,21 @@ describe("a run", () => {
     expect(kernel.usagePages("/a")).toBeGreaterThan(15_000);
   });
 
+  test.each([
+    ["the nodes of a cgroup", "/p", ["/p"]],
+    ["the cgroups below it", "/p", ["/p", "/p/one", "/p/two"]],
+  ])("keeps what is protected, whatever %s lose together", async (_, protectedPath, paths) => {
+    using kernel = new MemcgKernel();
+    for (const path of paths) kernel.add(path, cold, cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    const low = kernel.usagePages(protectedPath) - 6_000;
+    kernel.protect(protectedPath, { low });
+    await serving.run();
+    expect(kernel.usagePages(protectedPath)).toBeGreaterThanOrEqual(low);
+    expect(kernel.usagePages(protectedPath)).toBeLessThan(low + 6_000);
+  });
+
   test("adds waiting periods up until the share is below the limit", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", cold);
