@@ -1,5 +1,5 @@
 /** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
-import { isFault } from "../base/fault.ts";
+import { Fault, isFault } from "../base/fault.ts";
 import { generationsMax, planEviction } from "../core/eviction.ts";
 import { cgroupInode, type CgroupTree } from "../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../kernel/lru-gen.ts";
@@ -38,6 +38,8 @@ export class LruGenBackend implements Backend {
 
   look(identify: boolean): void {
     if (identify) this.#registry.beginScan();
+    // Whoever is not shown any more has no generations.
+    else for (const target of this.#registry.targets()) target.generationCount = 0;
     let cgroup: CgroupState | null = null;
     let path: string | null = null;
     this.#lruGen.scan((id, seenPath, node, generations, count) => {
@@ -60,28 +62,29 @@ export class LruGenBackend implements Backend {
     const failed: { target: TargetState; error: unknown }[] = [];
     for (const chunk of chunksOf(targets)) {
       if (!goOn()) break;
-      try {
-        await this.#lruGen.write(chunk.map(ageCommand));
+      if ((await this.#tryToAge(chunk)) === null) {
         aged.push(...chunk);
-      } catch {
-        // The first command that fails ends the write: age the others one by one, those that are aged already not again.
-        const before = new Map(chunk.map((target) => [target, target.maxSeq]));
-        this.look(false);
-        for (const target of chunk) {
-          if (target.maxSeq !== before.get(target)) {
-            aged.push(target);
-            continue;
-          }
-          try {
-            await this.#lruGen.write([ageCommand(target)]);
-            aged.push(target);
-          } catch (error) {
-            failed.push({ target, error });
-          }
-        }
+        continue;
+      }
+      // The first command that fails, and a signal, end the write: age the others one by one, the aged ones not again.
+      const before = new Map(chunk.map((target) => [target, target.maxSeq]));
+      this.look(false);
+      for (const target of chunk) {
+        const error = target.maxSeq === before.get(target) ? await this.#tryToAge([target]) : goneOrNull(target);
+        if (error === null) aged.push(target);
+        else if (error !== "interrupted") failed.push({ target, error });
       }
     }
     return { aged, failed };
+  }
+
+  /** Ages these in one write. Null when all of it was done, else what ended it. */
+  async #tryToAge(targets: readonly TargetState[]): Promise<unknown> {
+    try {
+      return (await this.#lruGen.write(targets.map(ageCommand))) === "done" ? null : null;
+    } catch (error) {
+      return error;
+    }
   }
 
   plan(target: TargetState, facts: PlanFacts): Plan {
@@ -139,6 +142,11 @@ function copyGenerations(from: LruGenGenerations, count: number, target: TargetS
       from.filePages[index] ?? 0,
     );
   }
+}
+
+function goneOrNull(target: TargetState): Fault | null {
+  if (target.generationCount > 0) return null;
+  return new Fault("vanished", `cannot age ${target.cgroup.path}: it was removed; nothing is to be done`);
 }
 
 function ageCommand(target: TargetState): string {

@@ -221,11 +221,13 @@ function book(job: Job, was: Measure): void {
   if (job.writesSinceLook === 0) return;
   const { target } = job;
   const now = measure(job);
+  const gone = target.generationCount === 0;
   const pages = Math.round(
     evictedPages({
       usageFellPages: job.usageFellPages,
       coldFellPages: was.coldFile + was.coldAnon - now.coldFile - now.coldAnon,
-      allFellPages: was.allFile + was.allAnon - now.allFile - now.allAnon,
+      // What went with the cgroup itself was not evicted.
+      allFellPages: gone ? 0 : was.allFile + was.allAnon - now.allFile - now.allAnon,
     }),
   );
   const fileFell = Math.max(0, was.coldFile - now.coldFile);

@@ -179,7 +179,7 @@ class MemcgRun {
   #plan(target: TargetState): void {
     const { backend, refaults } = this.#machinery;
     const { cgroup, settings } = target;
-    const stop = this.#order.stopReason(target);
+    const stop = target.generationCount === 0 ? "vanished" : this.#order.stopReason(target);
     if (stop !== null) {
       this.#end(target, stop);
       return;

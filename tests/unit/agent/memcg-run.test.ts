@@ -136,6 +136,28 @@ const rows: readonly Row[] = [
         return refusal();
       }),
   },
+  {
+    name: "removed after it was aged",
+    end: "vanished",
+    before: ({ kernel }) => {
+      // The next command of the same write.
+      const next = `+ ${kernel.id("/b")} `;
+      kernel.meets = (command) => {
+        if (command.startsWith(next)) kernel.remove("/a");
+        return null;
+      };
+    },
+    check: (_, serving) => expect(serving.commands("-", "/a")).toEqual([]),
+  },
+  {
+    name: "removed before it is evicted",
+    end: "vanished",
+    before: (serving) =>
+      atFirst(serving, "-", () => {
+        serving.kernel.remove("/a");
+        return refusal();
+      }),
+  },
   { name: "disabled by a rule", end: "disabled", settings: { cgroups: [disabledRule] } },
   {
     name: "the agent stops",
@@ -247,6 +269,20 @@ describe("a run", () => {
     atFirst(serving, "-", () => refusal());
     expect((await serving.run()).ends).toMatchObject({ nothing_cold: 2, error: 0 });
     expect(kernel.usagePages("/a")).toBe(0);
+  });
+
+  test("does not count as evicted what went with a cgroup", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    kernel.meets = (command) => {
+      if (command.startsWith("-") && serving.commands("-").length === 2) kernel.remove("/a");
+      return null;
+    };
+    const report = await serving.run();
+    expect(report.ends.vanished).toBe(1);
+    expect(report.evicted_bytes.file_bytes).toBe(1024 * pageBytes);
   });
 
   test("takes batches of all targets in turn", async () => {
