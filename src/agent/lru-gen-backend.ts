@@ -81,7 +81,7 @@ export class LruGenBackend implements Backend {
   /** Ages these in one write. Null when all of it was done, else what ended it. */
   async #tryToAge(targets: readonly TargetState[]): Promise<unknown> {
     try {
-      return (await this.#lruGen.write(targets.map(ageCommand))) === "done" ? null : null;
+      return (await this.#lruGen.write(targets.map(ageCommand))) === "done" ? null : "interrupted";
     } catch (error) {
       return error;
     }

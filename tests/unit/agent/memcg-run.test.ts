@@ -250,6 +250,16 @@ describe("a run", () => {
     }
   });
 
+  test("ages the rest when a signal cut the write short", async () => {
+    using kernel = new MemcgKernel();
+    for (const path of ["/a", "/b", "/c"]) kernel.add(path, cold);
+    const serving = new Serving(kernel);
+    atFirst(serving, "+", () => "interrupted");
+    const report = await serving.run();
+    expect(report).toMatchObject({ aged: 4, ends: { error: 0 } });
+    for (const path of ["/", "/a", "/b", "/c"]) expect(kernel.generations(path)).toHaveLength(3);
+  });
+
   test("goes on evicting when a signal cut a batch short", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", cold);
