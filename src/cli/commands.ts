@@ -37,7 +37,7 @@ export interface LeafCommand extends CommandDef {
   readonly meta: Meta;
   readonly args: ArgsDef;
   readonly settingFlags: SettingFlags | null;
-  readonly run: (context: CommandContext) => Promise<number>;
+  readonly run: (context: Pick<CommandContext, "data">) => Promise<number>;
 }
 
 function verb(
@@ -47,7 +47,7 @@ function verb(
   load: () => Promise<Verb>,
   settingFlags: SettingFlags | null = null,
 ): LeafCommand {
-  const run = async (context: CommandContext): Promise<number> => (await load())(context.data as Invocation);
+  const run: LeafCommand["run"] = async (context) => (await load())(context.data as Invocation);
   return { ...defineCommand({ meta: { name, description }, args, run }), settingFlags } as LeafCommand;
 }
 

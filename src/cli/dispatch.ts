@@ -72,7 +72,7 @@ async function answer(command: Command, path: string, rest: readonly string[], a
   const read = await readLeaf(command, rest);
   const invocation: Invocation = { ...read, environment: around.environment, terminal, command: path };
   // Not citty's runCommand: it would read the arguments once more, loosely, and take a millisecond for it.
-  return command.run({ rawArgs: [...rest], args: { _: [] }, cmd: command, data: invocation });
+  return command.run({ data: invocation });
 }
 
 function refuseGroup(command: GroupCommand, rest: readonly string[]): never {
