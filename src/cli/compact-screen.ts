@@ -57,7 +57,15 @@ export function renderCompactStatus(status: CompactStatus, nowMs: number, termin
       : fieldLines(terminal, "Compacted", compactRunText(lastCompaction, nowMs))),
     ...fieldLines(terminal, "Decisions", countsText(status.decisions) || "none yet"),
     ...fieldLines(terminal, "Ended", countsText(status.ends) || "none yet"),
-    ...fieldLines(terminal, "Since then", `${countText(status.runs_since_compaction, "run")} without a compaction`),
+    ...fieldLines(
+      terminal,
+      "Since then",
+      joinParts([
+        `${countText(status.runs_since_compaction, "run")} without a compaction`,
+        `${bytesText(status.evicted_since_compaction_bytes)} evicted`,
+        status.wanted === null ? null : `a compaction is wanted: ${status.wanted}`,
+      ]),
+    ),
     ...fieldLines(terminal, "Settings", settingTexts.join(", ")),
   ];
 }

@@ -112,7 +112,7 @@ export function memcgSummary(memcg: Omit<MemcgStatus, "targets">): string {
   return joinParts([
     memcg.running ? "running now" : null,
     memcg.dry_run ? "dry run: nothing is evicted" : null,
-    memcg.backend,
+    memcg.backend ?? "nothing finds cold memory",
     countText(memcg.targets_count, "target"),
     countText(memcg.runs, "run"),
     memcg.next_run_secs === null ? null : `next in ${spanText(memcg.next_run_secs)}`,
@@ -128,6 +128,7 @@ export function renderMemcgStatus(
   const targets = selectTargets(status.targets, filter);
   const lines = [
     ...fieldLines(terminal, "Memory", memcgSummary(status)),
+    ...(status.disabled ? [] : fieldLines(terminal, "Backend", escapeControls(status.backend_why))),
     ...fieldLines(terminal, "Given back", `${bytesText(evictedSum(status.evicted_bytes))}${ends(status)}`),
     "",
   ];
