@@ -108,7 +108,10 @@ export class CgroupState {
   refault: RefaultState = noRefaults;
   refaultedPages = 0;
   /** What the last run's judgement said about the evictions before it. */
-  judgement: { readonly verdict: RefaultVerdict; readonly returnedPages: number } = { verdict: "none", returnedPages: 0 };
+  judgement: { readonly verdict: RefaultVerdict; readonly returnedPages: number } = {
+    verdict: "none",
+    returnedPages: 0,
+  };
   seenInScan = 0;
 
   constructor(path: string, inode: number, id: string, parent: CgroupState | null) {

@@ -124,7 +124,7 @@ export async function coldCache(guest: Guest, name: string, mib: number, options
   const { hierarchy = cgroupRoot, file = name, cpu } = options;
   const pinned = cpu === undefined ? "" : `taskset ${(1 << cpu).toString(16)} `;
   const write = `exec ${pinned}dd if=/dev/zero of=/data/${file} bs=1M count=${mib} 2>/dev/null`;
-  await guest.sh(`(${joining(name, hierarchy)} && ${write}) && sync`, { timeoutMs: 180_000 });
+  await guest.sh(`sh -c '${joining(name, hierarchy)} && ${write}' && sync`, { timeoutMs: 180_000 });
 }
 
 /** A process in the cgroup that reads its own file all the time. */
