@@ -110,9 +110,11 @@ class MemcgRun {
     if (this.#endOf.has(target)) return;
     this.#endOf.set(target, reason);
     this.#ends[reason]++;
+    const failedBefore = target.lastError !== null;
     target.lastError = error;
     target.end(reason);
-    if (error !== null) {
+    // Once, not in each period.
+    if (error !== null && !failedBefore) {
       this.#machinery.log.warn("target failed", { path: target.cgroup.path, node: target.node, error });
     }
     this.#order.ended(target, reason);

@@ -19,7 +19,7 @@ const mount = "sys/fs/cgroup";
 /** Time moves when a test says so; a timer that became due fires then. */
 export class SteppedClock implements Clock {
   #nowMs = 1_000_000;
-  readonly #timers = new Set<{ readonly atMs: number; readonly then: () => void }>();
+  readonly #timers = new Set<{ readonly atMs: number; readonly act: () => void }>();
 
   monotonicMs(): number {
     return this.#nowMs;
@@ -30,7 +30,7 @@ export class SteppedClock implements Clock {
   }
 
   after(delayMs: number, then: () => void): { cancel(): void } {
-    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), then };
+    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), act: then };
     this.#timers.add(timer);
     return { cancel: () => void this.#timers.delete(timer) };
   }
@@ -52,7 +52,7 @@ export class SteppedClock implements Clock {
     for (const timer of this.#timers) {
       if (timer.atMs > this.#nowMs) continue;
       this.#timers.delete(timer);
-      timer.then();
+      timer.act();
     }
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   }

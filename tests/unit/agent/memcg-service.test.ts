@@ -1,0 +1,247 @@
+import { describe, expect, test } from "bun:test";
+import type { TimedEvent } from "../../../src/agent/events.ts";
+import { isFault } from "../../../src/base/fault.ts";
+import type { MemcgRule } from "../../../src/config/schema.ts";
+import { MemcgKernel, refusal } from "./memcg-kernel.ts";
+import { periodMs, Serving } from "./memcg-serving.ts";
+
+const cold = { anonPages: 0, filePages: 10_000 };
+
+function rule(path: string, values: Partial<MemcgRule>): MemcgRule {
+  return { path, no_subdir: false, ...values };
+}
+
+/** Milliseconds until something is due; negative when it is overdue, null when nothing can be. */
+function dueInMs({ service, kernel }: Serving): number | null {
+  const due = service.nextDueMs();
+  return due === null ? null : due - kernel.clock.monotonicMs();
+}
+
+/** What a run refused to be made for: the kind of its fault. */
+async function faultOf(run: Promise<unknown>): Promise<string> {
+  try {
+    await run;
+    return "none";
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    return error.kind;
+  }
+}
+
+describe("when targets are due", () => {
+  test("all are at the start, and a period after their last run", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    expect(dueInMs(serving)).toBe(Number.NEGATIVE_INFINITY);
+    expect((await serving.run()).targets).toBe(2);
+    expect(dueInMs(serving)).toBe(periodMs);
+    expect(serving.target("/a").next_run_secs).toBe(60);
+    kernel.clock.advance(periodMs / 2);
+    expect((await serving.run()).targets).toBe(0);
+    expect(serving.target("/a").next_run_secs).toBe(30);
+  });
+
+  test("what is due at nearly the same time runs together", async () => {
+    using kernel = new MemcgKernel();
+    for (const path of ["/a", "/b", "/c"]) kernel.add(path, cold);
+    const cgroups = [
+      rule("/a", { period_secs: 100 }),
+      rule("/b", { period_secs: 104 }),
+      rule("/c", { period_secs: 110 }),
+    ];
+    const serving = new Serving(kernel, { period_secs: 1000, cgroups });
+    await serving.run();
+    expect(dueInMs(serving)).toBe(100_000);
+    kernel.clock.advance(100_000);
+    const report = await serving.run();
+    expect(report.targets).toBe(2);
+    expect(["/a", "/b", "/c"].map((path) => serving.target(path).runs)).toEqual([2, 2, 1]);
+    expect(dueInMs(serving)).toBeCloseTo(10_000, -2);
+  });
+
+  test("runs that were slept through are made up for by one", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    kernel.clock.advance(100 * periodMs);
+    await serving.run();
+    expect(serving.target("/a")).toMatchObject({ runs: 2, agings: 2 });
+    expect(dueInMs(serving)).toBe(periodMs);
+  });
+
+  test("a new cgroup is found within the shortest period, and is due at once", async () => {
+    using kernel = new MemcgKernel();
+    const serving = new Serving(kernel);
+    await serving.run();
+    kernel.add("/new", cold);
+    const report = await serving.next();
+    expect(report.targets).toBe(2);
+    expect(serving.target("/new").runs).toBe(1);
+  });
+
+  test("a new period counts from the last run", async () => {
+    using kernel = new MemcgKernel();
+    const serving = new Serving(kernel, { period_secs: 600 });
+    await serving.run();
+    kernel.clock.advance(100_000);
+    serving.apply({ period_secs: 150 });
+    expect(dueInMs(serving)).toBe(50_000);
+    serving.apply({ period_secs: 60 });
+    expect(dueInMs(serving)).toBe(-40_000);
+  });
+
+  test("nothing is while all are disabled", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel, { disabled: true });
+    expect(serving.service.disabled).toBe(true);
+    expect(dueInMs(serving)).toBeNull();
+    expect(await faultOf(serving.run())).toBe("invalid");
+    serving.apply({ disabled: true, cgroups: [rule("/a", { disabled: false, period_secs: 60 })] });
+    expect(serving.service.disabled).toBe(false);
+    expect((await serving.run()).ends).toMatchObject({ disabled: 1, not_ready: 1 });
+    expect(serving.target("/").next_run_secs).toBeNull();
+    expect(serving.target("/a").next_run_secs).toBe(60);
+  });
+
+  test("runs are spread differently before each", async () => {
+    using kernel = new MemcgKernel();
+    const serving = new Serving(kernel, { spread_percent: 50 });
+    const waits: number[] = [];
+    for (let run = 0; run < 4; run++) {
+      await serving.run();
+      const wait = dueInMs(serving) ?? 0;
+      waits.push(wait);
+      kernel.clock.advance(wait);
+    }
+    for (const wait of waits) expect(wait).toBeWithin(periodMs, periodMs * 1.5);
+    expect(new Set(waits).size).toBe(4);
+  });
+});
+
+describe("one run at a time", () => {
+  test("a second is refused while one is under way", async () => {
+    using kernel = new MemcgKernel();
+    const serving = new Serving(kernel);
+    const first = serving.run();
+    expect(serving.service.running).toBe(true);
+    expect(await faultOf(serving.run())).toBe("busy");
+    await first;
+    expect(serving.service.running).toBe(false);
+  });
+
+  test("who asks for a run gets one of every target, due or not", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    expect((await serving.service.run(true, false)).targets).toBe(2);
+    // Too young to be aged again.
+    expect(serving.target("/a")).toMatchObject({ runs: 2, agings: 1 });
+  });
+
+  test("stop waits for the end of the run, and closes lru_gen", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    expect(kernel.opened).toBe(1);
+    const run = serving.run();
+    let stopped = false;
+    kernel.meets = (command) => {
+      if (command.startsWith("-") && !stopped) {
+        stopped = true;
+        void serving.service.stop();
+      }
+      return null;
+    };
+    const report = await run;
+    expect(report.ends.stopped).toBe(1);
+    await serving.service.stop();
+    expect(kernel.opened).toBe(0);
+  });
+});
+
+describe("what is told", () => {
+  test("totals, events and the last run agree", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    const heard: TimedEvent[] = [];
+    serving.events.on((event) => heard.push(event));
+    const report = await serving.run();
+    const status = serving.service.status();
+    expect(status.evicted_bytes).toEqual({ anon_bytes: 0, file_bytes: 10_000 * 4096 });
+    expect(status).toMatchObject({ runs: 3, targets_count: 2, backend: "lru_gen", running: false, last_run: report });
+    expect(report.top).toEqual([
+      { path: "/a", node: 0, evicted_bytes: status.evicted_bytes, would_evict_bytes: null, end: "nothing_cold" },
+    ]);
+    expect(heard.map(({ event }) => event)).toEqual(["target_end", "target_end", "memcg_run"]);
+    expect(heard.find((event) => event.event === "target_end" && event.path === "/a")).toMatchObject({
+      end: "nothing_cold",
+      evicted_bytes: 10_000 * 4096,
+    });
+    expect(serving.log.entries.map(({ message }) => message)).toContain("memcg run");
+  });
+
+  test("generations are read anew for a status, but not in every call", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    const { looks } = kernel;
+    kernel.clock.advance(5_000);
+    expect(serving.target("/a").generations?.at(-1)?.age_secs).toBeCloseTo(5, 1);
+    serving.target("/a");
+    expect(kernel.looks).toBe(looks + 1);
+  });
+});
+
+describe("trouble", () => {
+  test("lru_gen switched off: told once, tried again within a minute, over when it is on", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel, { period_secs: 600, backend: "lru_gen" });
+    await serving.run();
+    kernel.clock.advance(600_000);
+    kernel.switchLruGen(0);
+    expect(await faultOf(serving.run())).toBe("missing");
+    expect(serving.warnings.list).toMatchObject([{ key: "memcg" }]);
+    expect(dueInMs(serving)).toBe(60_000);
+    kernel.clock.advance(60_000);
+    kernel.switchLruGen(7);
+    expect((await serving.run()).targets).toBe(2);
+    expect(serving.warnings.list).toEqual([]);
+    const told = serving.log.entries.filter(({ message }) => message.includes("switched off"));
+    expect(told.map(({ level }) => level)).toEqual(["warn", "info"]);
+  });
+
+  test("a prerequisite that stays away is told once, however often it is tried", async () => {
+    using kernel = new MemcgKernel();
+    const serving = new Serving(kernel, { backend: "memory_reclaim" });
+    for (let attempt = 0; attempt < 3; attempt++) {
+      expect(await faultOf(serving.next())).toBe("missing");
+    }
+    expect(serving.warnings.list).toHaveLength(1);
+    expect(serving.log.entries.filter(({ level }) => level === "warn")).toHaveLength(1);
+  });
+
+  test("a target that fails in each run is told once", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    const start = `+ ${kernel.id("/a")} `;
+    kernel.meets = (command) => (command.startsWith(start) ? refusal() : null);
+    for (let run = 0; run < 3; run++) await serving.next();
+    expect(serving.target("/a").ends.error).toBe(3);
+    const told = serving.log.entries.filter(({ message }) => message === "target failed");
+    expect(told).toHaveLength(1);
+    kernel.meets = () => null;
+    await serving.next();
+    expect(serving.target("/a").last_error).toBeNull();
+  });
+});
