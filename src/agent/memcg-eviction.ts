@@ -27,6 +27,9 @@ class Job {
   usageFellPages: number | null = 0;
   batches = 0;
   writesSinceLook = 0;
+  askedSinceLook = 0;
+  /** The last batch, where only the next look can tell whether it freed anything. */
+  unproven: { readonly pages: number; readonly tookMs: number } | null = null;
   refusals = 0;
   error: string | null = null;
 
@@ -146,7 +149,9 @@ class Rotation {
     job.usageFellPages = fell === null || job.usageFellPages === null ? null : job.usageFellPages + fell;
     job.leftPages -= fell ?? pages;
     job.parked = job.leftPages <= 0 || fell === 0;
-    pace.learn(swappiness, pages, tookMs, fell === null || fell >= pages / 2);
+    job.askedSinceLook += pages;
+    if (fell === null) job.unproven = { pages, tookMs };
+    else pace.learn(swappiness, pages, tookMs, fell >= pages / 2);
   }
 
   /** The kernel refused a batch: the cgroup or the generation may be gone. The next look tells; twice is an error. */
@@ -180,13 +185,23 @@ class Rotation {
     for (const [index, job] of jobs.entries()) {
       const was = before[index];
       if (was === undefined) continue;
-      book(job, was);
+      const pages = book(job, was);
+      this.#learnLate(job, pages);
       if (job.end === null) this.#judge(job, was);
       job.writesSinceLook = 0;
+      job.askedSinceLook = 0;
     }
     this.#retire();
     for (const job of this.#ended) if (job.end !== null) ended(job.target, job.end, job.error);
     this.#ended = [];
+  }
+
+  /** Speed, where usage is unknown: a batch that was quick because there was nothing to free is no reason for a larger one. */
+  #learnLate(job: Job, evicted: number): void {
+    if (job.unproven === null) return;
+    const { pages, tookMs } = job.unproven;
+    this.#machinery.pace.learn(job.plan.swappiness, pages, tookMs, evicted >= job.askedSinceLook / 2);
+    job.unproven = null;
   }
 
   #judge(job: Job, was: Measure): void {
@@ -216,9 +231,9 @@ class Rotation {
   }
 }
 
-/** Books what was evicted of a target since the last look. */
-function book(job: Job, was: Measure): void {
-  if (job.writesSinceLook === 0) return;
+/** Books what was evicted of a target since the last look, and returns how many pages it was. */
+function book(job: Job, was: Measure): number {
+  if (job.writesSinceLook === 0) return 0;
   const { target } = job;
   const now = measure(job);
   const gone = target.generationCount === 0;
@@ -238,6 +253,7 @@ function book(job: Job, was: Measure): void {
   target.lastEvictedFilePages += file;
   target.lastEvictedAnonPages += pages - file;
   job.usageFellPages = job.usageFellPages === null ? null : 0;
+  return pages;
 }
 
 interface Measure {

@@ -309,6 +309,26 @@ describe("a run", () => {
     for (const [index, id] of ids.slice(0, 10).entries()) expect(id).toBe(index % 2 === 0 ? "2" : "3");
   });
 
+  test("makes batches no larger for a root that frees nothing, whose usage nobody tells", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/", cold);
+    kernel.commandMs = 0;
+    kernel.frees = 0;
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    for (let run = 0; run < 5; run++) await serving.next();
+    expect(new Set(serving.commands("-").map((command) => command.split(" ")[5]))).toEqual(new Set(["1024"]));
+    kernel.frees = Number.POSITIVE_INFINITY;
+    await serving.next();
+    expect(
+      serving
+        .commands("-")
+        .slice(-4)
+        .map((command) => command.split(" ")[5]),
+    ).toEqual(["1024", "2048", "4096", "2832"]);
+    expect(serving.target("/").evicted_bytes.file_bytes).toBe(10_000 * pageBytes);
+  });
+
   test("uses the swappiness that the cold pages ask for, and ages with swap", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", { anonPages: 1_000, filePages: 9_000 });
