@@ -17,7 +17,7 @@ export function qemuCommand(options: GuestOptions, parts: GuestParts): readonly 
   return [
     // A test that is killed cannot dispose of its guest; the kernel does it then.
     ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"],
-    ["-accel", "tcg,thread=multi"],
+    ["-accel", "tcg,thread=multi,tb-size=128"],
     // QEMU 7.2 emulates cmpxchg16b wrongly with several threads: kernels that use it panic at random.
     ["-cpu", "max,-cx16"],
     ["-m", `${memoryMiB}`, "-smp", `${cpus}`],
