@@ -12,7 +12,8 @@ const calm = "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234\nfull avg10=0.00
  * Commands go to the same file that is read: what is written lands in a first line that no reader understands, made so
  * long that many runs do not fill it.
  */
-const roomForCommandsBytes = 4 << 20;
+const commandBytesMax = 24;
+const runsMax = 16;
 
 export class IdleTree implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-idle-"));
@@ -23,6 +24,7 @@ export class IdleTree implements Disposable {
     const paths = ["/", ...Array.from({ length: cgroups }, (_, index) => `/idle/pod${index}`)];
     paths.splice(1, 0, "/idle");
     const text = paths.map(listing).join("");
+    const room = "x".repeat(paths.length * commandBytesMax * runsMax);
     this.textBytes = text.length;
     this.#write("proc/self/mountinfo", mounts);
     this.#write("proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n");
@@ -32,7 +34,7 @@ export class IdleTree implements Disposable {
       "MemTotal: 4000000 kB\nMemFree: 1000000 kB\nMemAvailable: 2000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
     );
     this.#write("sys/kernel/mm/lru_gen/enabled", "0x0007\n");
-    this.#write("sys/kernel/debug/lru_gen", `memcg ${"x".repeat(roomForCommandsBytes)}\n${text}`);
+    this.#write("sys/kernel/debug/lru_gen", `memcg ${room}\n${text}`);
     this.#write("sys/fs/cgroup/cgroup.controllers", "cpu io memory\n");
     this.#pressure("proc/pressure");
     for (const path of paths) this.#cgroup(`sys/fs/cgroup${path === "/" ? "" : path}`);
