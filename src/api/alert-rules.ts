@@ -11,7 +11,7 @@ interface AlertRule {
   readonly description: string;
 }
 
-const name = <Key extends keyof typeof metrics>(key: Key): string => metrics[key].name;
+const name = (key: keyof typeof metrics): string => metrics[key].name;
 
 export const alertRules: readonly AlertRule[] = [
   {

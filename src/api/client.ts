@@ -118,18 +118,11 @@ async function ask<Name extends RouteName>(path: string, name: Name, options: Ca
 
 function unreachable(error: unknown, path: string, timeoutMs: number | null): Fault {
   const errno = errnoOf(error);
-  switch (errno) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return new NoDaemon(path, "there is no such socket", error);
-    case "ECONNREFUSED":
-      return new NoDaemon(path, "nobody listens there", error);
-    case "EACCES":
-    case "EPERM":
-      return new Fault("denied", `cannot reach mem-agent at ${path}: permission denied; run this as root`, {
-        cause: error,
-      });
-    default:
+  if (errno === "ENOENT" || errno === "ENOTDIR") return new NoDaemon(path, "there is no such socket", error);
+  if (errno === "ECONNREFUSED") return new NoDaemon(path, "nobody listens there", error);
+  if (errno === "EACCES" || errno === "EPERM") {
+    const message = `cannot reach mem-agent at ${path}: permission denied; run this as root`;
+    return new Fault("denied", message, { cause: error });
   }
   if (error instanceof Error && error.name === "TimeoutError") {
     return new Fault(

@@ -1,5 +1,6 @@
 /** A Grafana dashboard over the names of the metrics table, to be imported as JSON. */
-import { metrics, type Metric } from "./metrics.ts";
+import type { Metric } from "./metric-samples.ts";
+import { metrics } from "./metrics.ts";
 
 interface Query {
   readonly expr: string;

@@ -35,7 +35,7 @@ export function eventStream(
   const hasRoom = (): boolean => (controller?.desiredSize ?? 0) > 0;
 
   const drain = (): void => {
-    while (waiting.length > 0 && hasRoom()) controller?.enqueue(waiting.shift()!);
+    while (waiting.length > 0 && hasRoom()) controller?.enqueue(waiting.shift());
     if (lost === 0 || !hasRoom()) return;
     controller?.enqueue(lineOf({ time: new Date(wallMs()).toISOString(), event: "lost", count: lost }));
     lost = 0;

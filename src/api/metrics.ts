@@ -5,107 +5,23 @@
  * The number of series is bounded: the largest targets have series of their own, all others are summed under
  * `cgroup="other"`, and so is what cgroups evicted that are gone. About ten series a target.
  */
-import type { AgentStatus, CompactStatus, MemcgStatus, TargetStatus } from "../agent/status.ts";
-
-export interface MetricSources {
-  readonly agent: AgentStatus;
-  readonly memcg: MemcgStatus;
-  readonly compact: CompactStatus;
-}
-
-type Labels = Readonly<Record<string, string>>;
-/** A null value is not known, and gives no series. */
-type Sample = readonly [labels: Labels, value: number | null];
-
-/** The sources, with the targets told apart that have series of their own. */
-interface View extends MetricSources {
-  readonly shown: readonly TargetStatus[];
-  readonly rest: readonly TargetStatus[];
-}
-
-export interface Metric {
-  readonly name: string;
-  readonly type: "counter" | "gauge";
-  readonly help: string;
-  /** Names of its labels, for the reference. */
-  readonly labels: readonly string[];
-  collect(view: View): Iterable<Sample>;
-}
-
-export const shownTargetsMax = 100;
-const other = "other";
-/** Which ages the cold memory is told apart by, in seconds. */
-const idleAgesSecs = [60, 600, 3600, 21_600, 86_400] as const;
-
-const flag = (condition: boolean): number => (condition ? 1 : 0);
-const alone = (value: number | null): Sample[] => [[{}, value]];
-const ratio = (percent: number | null): number | null => (percent === null ? null : percent / 100);
-const unixSecs = (iso: string | null): number | null => (iso === null ? null : Date.parse(iso) / 1000);
-
-function* byKey(label: string, counts: Readonly<Record<string, number>>): Generator<Sample> {
-  for (const [key, count] of Object.entries(counts)) yield [{ [label]: key }, count];
-}
-
-interface TargetAmounts {
-  /** What one target has, by the value of the label `type`, or under "" without that label. */
-  readonly of: (target: TargetStatus) => Readonly<Record<string, number | null>>;
-  /** The same for all targets that ever were; without it, the targets that are there are summed. */
-  readonly all?: (sources: MetricSources) => Readonly<Record<string, number | null>>;
-  /** How the rest goes together; a share cannot be summed. */
-  readonly together?: "sum" | "largest";
-}
-
-/** A sample for each target with series of its own, and one for all others. */
-function* byTarget({ shown, rest, ...sources }: View, { of, all, together = "sum" }: TargetAmounts): Generator<Sample> {
-  const left: Record<string, number> = {};
-  for (const [type, value] of Object.entries(all?.(sources) ?? {})) if (value !== null) left[type] = value;
-  for (const target of shown) {
-    for (const [type, value] of Object.entries(of(target))) {
-      yield [{ cgroup: target.path, node: String(target.node), ...typeLabel(type) }, value];
-      if (all !== undefined && left[type] !== undefined) left[type] -= value ?? 0;
-    }
-  }
-  if (all === undefined) {
-    for (const target of rest) {
-      for (const [type, value] of Object.entries(of(target))) {
-        if (value === null) continue;
-        left[type] = together === "sum" ? (left[type] ?? 0) + value : Math.max(left[type] ?? 0, value);
-      }
-    }
-  }
-  for (const [type, value] of Object.entries(left)) {
-    yield [{ cgroup: other, node: "all", ...typeLabel(type) }, Math.max(0, value)];
-  }
-}
-
-function typeLabel(type: string): Labels {
-  return type === "" ? {} : { type };
-}
-
-/**
- * Bytes by how long they were untouched at least: pages of a generation were last touched before the next younger one
- * was made.
- */
-function* idleBytes({ memcg }: View): Generator<Sample> {
-  for (const type of ["anon", "file"] as const) {
-    for (const ageSecs of idleAgesSecs) {
-      let bytes = 0;
-      for (const { generations } of memcg.targets) {
-        for (const [index, generation] of (generations ?? []).entries()) {
-          if ((generations?.[index + 1]?.age_secs ?? 0) >= ageSecs) bytes += generation[`${type}_bytes`];
-        }
-      }
-      yield [{ min_age_seconds: String(ageSecs), type }, bytes];
-    }
-  }
-}
-
-function* freeBytes({ compact: { free } }: View): Generator<Sample> {
-  if (free === null) return;
-  yield [{ blocks: "any" }, free.free_bytes];
-  yield [{ blocks: "order" }, free.order_bytes];
-  yield [{ blocks: "reportable" }, free.reportable_bytes];
-}
+import type { TargetStatus } from "../agent/status.ts";
+import {
+  alone,
+  byKey,
+  byTarget,
+  flag,
+  freeBytes,
+  idleBytes,
+  type Labels,
+  type Metric,
+  type MetricSources,
+  other,
+  ratio,
+  shownTargetsMax,
+  unixSecs,
+  type View,
+} from "./metric-samples.ts";
 
 const perTarget = ["cgroup", "node"] as const;
 

@@ -91,7 +91,8 @@ async function serveUntilSignal(
 async function keepHouse(daemon: Daemon, server: SocketServer, log: Log): Promise<void> {
   daemon.refreshWatch();
   try {
-    if ((await server.ensurePresent()) === "restored") log.warn("the control socket was gone and is back", { path: server.path });
+    if ((await server.ensurePresent()) === "restored")
+      log.warn("the control socket was gone and is back", { path: server.path });
   } catch (error) {
     if (!isFault(error)) throw error;
     log.error("the control socket is gone", { path: server.path, error: messageOf(error) });

@@ -62,11 +62,11 @@ function clip(text: string): string {
 function plainText(value: unknown): string {
   if (typeof value === "string") return value;
   if (value instanceof Error) return value.message;
-  if (typeof value !== "object" || value === null) return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return `${value}`;
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(value) ?? typeof value;
   } catch {
-    return String(value);
+    return typeof value;
   }
 }
 

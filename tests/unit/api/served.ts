@@ -44,7 +44,7 @@ export async function serve(): Promise<Served> {
 export async function until(condition: () => boolean, deadlineMs = 5000): Promise<void> {
   const start = performance.now();
   while (!condition()) {
-    if (performance.now() - start > deadlineMs) throw new Error(`not within ${deadlineMs} ms: ${condition}`);
+    if (performance.now() - start > deadlineMs) throw new Error(`not within ${deadlineMs} ms: ${condition.toString()}`);
     await Bun.sleep(5);
   }
 }
