@@ -6,7 +6,7 @@ import { bytesText } from "../base/units.ts";
 import { readDoctorFacts, type DoctorFacts } from "./doctor-facts.ts";
 import { refaultSourceOf } from "./memcg-refaults.ts";
 import { readPrerequisiteFacts, type PrerequisiteFacts } from "./prerequisite-facts.ts";
-import { chooseBackend, type BackendChoice } from "./backend-choice.ts";
+import { chooseBackend, isLruGenOn, type BackendChoice } from "./backend-choice.ts";
 import { checkOf, runAsRoot, type Check, type Found } from "./check.ts";
 import { judgePrerequisites, type PrerequisiteSettings } from "./prerequisites.ts";
 
@@ -113,8 +113,9 @@ function judgeCompactOrder({ reportingOrder }: DoctorFacts, { compact }: Prerequ
   return { state: "warning", observed, remedy: `order = ${Math.min(reportingOrder, orderMax)} (under [compact])` };
 }
 
-function judgeRefaults({ release }: DoctorFacts): Found {
-  if (release !== null && refaultSourceOf(release) === "refaults") {
+function judgeRefaults({ release }: DoctorFacts, { lruGenMask }: PrerequisiteFacts, choice: BackendChoice): Found {
+  const lruGenOn = choice.backend === "lru_gen" || (lruGenMask !== null && isLruGenOn(lruGenMask));
+  if (release !== null && refaultSourceOf(release, lruGenOn) === "refaults") {
     return { state: "ok", observed: "counted by the kernel" };
   }
   return { state: "info", observed: "not counted reliably by this kernel; the io stall of a cgroup stands in" };
@@ -131,7 +132,7 @@ export function judgeMachine(
     ["pressure_window", "pressure triggers", judgePressureWindow(facts, prerequisites.pressure)],
     ["cgroup_pressure", "pressure of cgroups", judgeCgroupPressure(facts, prerequisites)],
     ["reclaim_swappiness", "reclaim swappiness", judgeReclaimSwappiness(facts, choice)],
-    ["refaults", "refaults", judgeRefaults(facts)],
+    ["refaults", "refaults", judgeRefaults(facts, prerequisites, choice)],
     ["swap", "swap", judgeSwap(facts, settings)],
     ["page_reporting", "free page reporting", judgePageReporting(facts)],
     ["compact_order", "compaction order", judgeCompactOrder(facts, settings)],

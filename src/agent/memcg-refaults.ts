@@ -20,10 +20,10 @@ export type RefaultSource = "refaults" | "io_stall";
 /**
  * Under the multi-gen LRU of Linux 6.1 a page that comes back is counted only while the generation that it was evicted
  * from is still the oldest (seen: 2 of 51,200); 6.12 and 7.2 count all. In between nothing was tried: the stand-in
- * is used beside the counters there, and the larger counts.
+ * is used beside the counters there, and the larger counts. With lru_gen off all kernels count.
  */
-export function refaultSourceOf({ major, minor }: KernelRelease): RefaultSource {
-  return major > 6 || (major === 6 && minor >= 12) ? "refaults" : "io_stall";
+export function refaultSourceOf({ major, minor }: KernelRelease, lruGenOn: boolean): RefaultSource {
+  return !lruGenOn || major > 6 || (major === 6 && minor >= 12) ? "refaults" : "io_stall";
 }
 
 export class RefaultKeeper {
@@ -57,11 +57,14 @@ export class RefaultKeeper {
     return now;
   }
 
-  /** Evictions that the cgroup still sits out, this one included; 0 when it may be evicted. Counts this one. */
-  sitOut(cgroup: CgroupState, limitPercent: number): number {
+  /**
+   * Evictions that the cgroup still sits out, this one included; 0 when it may be evicted. Counts this one, unless it would
+   * not have been one.
+   */
+  sitOut(cgroup: CgroupState, limitPercent: number, counting: boolean): number {
     const decision = decideRefault(cgroup.refault, limitPercent);
     if (decision.do === "evict") return 0;
-    cgroup.refault = noteSitOut(cgroup.refault);
+    if (counting) cgroup.refault = noteSitOut(cgroup.refault);
     return decision.left;
   }
 

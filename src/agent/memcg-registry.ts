@@ -21,6 +21,8 @@ export class TargetState {
   inactive: { readonly anonPages: number; readonly filePages: number } | null = null;
   /** When the last run of this target ended, on the monotonic clock; null before the first. */
   ranMs: number | null = null;
+  /** Number of that run among those that were not asked for. */
+  ranOrdinal = 0;
   runs = 0;
   skips = 0;
   /** Agings since this target is known: what eviction waits for. */
@@ -97,7 +99,7 @@ export class CgroupState {
   readonly parent: CgroupState | null;
   /** lru_gen's id, opaque. */
   id: string;
-  readonly targets: TargetState[] = [];
+  targets: TargetState[] = [];
   readonly children = new Set<CgroupState>();
   /** Where its stall is read: its own path, a parent's, "system", or null where nothing is to be had. */
   pressureSource: string | null = null;
@@ -119,6 +121,12 @@ export class CgroupState {
     this.inode = inode;
     this.id = id;
     this.parent = parent;
+  }
+
+  /** Forgets the nodes that a snapshot did not show: another backend tells nodes apart, or none. */
+  dropUnseen(scan: number): void {
+    if (this.targets.every((target) => target.seenInScan === scan)) return;
+    this.targets = this.targets.filter((target) => target.seenInScan === scan);
   }
 
   /** What tells it from another cgroup of the same name. */
@@ -184,11 +192,20 @@ export class MemcgRegistry {
   endScan(): readonly CgroupState[] {
     const gone: CgroupState[] = [];
     for (const cgroup of this.cgroups.values()) {
-      if (cgroup.seenInScan === this.#scan) continue;
-      gone.push(cgroup);
+      if (cgroup.seenInScan === this.#scan) cgroup.dropUnseen(this.#scan);
+      else gone.push(cgroup);
     }
     for (const cgroup of gone) this.#drop(cgroup);
     return gone;
+  }
+
+  /** What was seen of pages, and how often they were aged, holds no longer; the counts and accounts do. */
+  restart(): void {
+    for (const target of this.targets()) {
+      target.generationCount = 0;
+      target.inactive = null;
+      target.agings = 0;
+    }
   }
 
   /** Gives every target its settings anew, after a change. */

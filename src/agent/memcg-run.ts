@@ -92,9 +92,7 @@ class MemcgRun {
     for (const target of ready) this.#plan(target);
     const batches = this.#order.dryRun ? this.#pretend() : await this.#evict();
     this.#bookEvictions();
-    for (const target of ready) backend.ran(target, this.#plans.get(target)?.pages ?? 0);
-    const ranMs = this.#machinery.clock.monotonicMs();
-    for (const target of targets) target.ranMs = ranMs;
+    for (const target of ready) backend.ran(target, this.#askedPages(target));
     return {
       targets,
       ends: this.#ends,
@@ -104,6 +102,10 @@ class MemcgRun {
       batches,
       plans: this.#plans,
     };
+  }
+
+  #askedPages(target: TargetState): number {
+    return this.#order.dryRun ? 0 : (this.#plans.get(target)?.pages ?? 0);
   }
 
   #end(target: TargetState, reason: EndReason, error: string | null = null): void {
@@ -186,7 +188,7 @@ class MemcgRun {
       this.#end(target, stop);
       return;
     }
-    const swapFreePages = settings.swap ? this.#swapFreePages() : 0;
+    const swapFreePages = this.#swapFreePages();
     let plan = backend.plan(target, { swapFreePages, unprotectedPages: null });
     if (plan.do === "evict") {
       plan = backend.plan(target, { swapFreePages, unprotectedPages: this.#unprotectedPages(cgroup) });
@@ -197,7 +199,7 @@ class MemcgRun {
       this.#end(target, plan.why);
       return;
     }
-    if (!this.#sitOuts.has(cgroup)) this.#sitOuts.set(cgroup, refaults.sitOut(cgroup, limit));
+    if (!this.#sitOuts.has(cgroup)) this.#sitOuts.set(cgroup, refaults.sitOut(cgroup, limit, !this.#order.dryRun));
     if ((this.#sitOuts.get(cgroup) ?? 0) > 0) {
       this.#end(target, "refaults");
       return;

@@ -7,23 +7,15 @@ import type { Settings } from "../config/schema.ts";
 import { noEnds, type EndReason } from "../core/reason.ts";
 import { dueMs, isDue } from "../core/schedule.ts";
 import { spreadFactor, spreadSeed } from "../core/spread.ts";
-import { readCgroupTree, type CgroupTree } from "../kernel/cgroup.ts";
-import { readKernelRelease } from "../kernel/kernel-release.ts";
-import { readEnabled } from "../kernel/lru-gen.ts";
 import { readMachineSeed } from "../kernel/machine-id.ts";
 import { pageBytes as kernelPageBytes } from "../kernel/page-size.ts";
-import type { Backend } from "./backend.ts";
 import type { Events } from "./events.ts";
-import { LruGenBackend, type LruGenFile } from "./lru-gen-backend.ts";
-import { Pace } from "./memcg-eviction.ts";
-import { MemoryReclaimBackend } from "./memory-reclaim-backend.ts";
-import { PressureReader } from "./memcg-pressure.ts";
-import { RefaultKeeper, refaultSourceOf } from "./memcg-refaults.ts";
+import type { LruGenFile } from "./lru-gen-backend.ts";
+import { MachineryKeeper } from "./memcg-machinery.ts";
 import { MemcgRegistry, type TargetState } from "./memcg-registry.ts";
 import { runMemcg, type MemcgMachinery } from "./memcg-run.ts";
 import { runReport, targetStatus } from "./memcg-status.ts";
-import { meetPrerequisites } from "./prerequisites.ts";
-import type { BackendName, MemcgRunReport, MemcgStatus } from "./status.ts";
+import type { MemcgRunReport, MemcgStatus } from "./status.ts";
 import type { Warnings } from "./warnings.ts";
 
 /** A status call reads the kernel's numbers anew unless it did so this short a time ago. */
@@ -47,16 +39,16 @@ export interface MemcgServiceOptions {
 export class MemcgService {
   readonly #options: MemcgServiceOptions;
   readonly #registry = new MemcgRegistry();
-  readonly #pace = new Pace();
+  readonly #machinery: MachineryKeeper;
   readonly #seed: number;
   readonly #ends = noEnds();
   #settings: Settings;
   #rules: RuleBook;
-  #machinery: MemcgMachinery | null = null;
-  #backendWhy = "not started";
   #stopping = false;
   #running: Promise<MemcgRunReport> | null = null;
   #runs = 0;
+  /** Runs that were not asked for: each spreads what follows it by a factor of its own. */
+  #ordinal = 0;
   #lookedMs: number | null = null;
   #tryAgainMs = Number.NEGATIVE_INFINITY;
   #lastRun: MemcgRunReport | null = null;
@@ -67,6 +59,11 @@ export class MemcgService {
     this.#options = options;
     this.#settings = options.settings;
     this.#rules = compileRules(options.settings.memcg);
+    this.#machinery = new MachineryKeeper({
+      ...options,
+      registry: this.#registry,
+      settingsOf: (path, node) => this.#rules.lookup(path, node),
+    });
     this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
   }
 
@@ -82,55 +79,27 @@ export class MemcgService {
 
   /** Gets everything ready that a run needs. Faults: `missing` with one problem for each prerequisite. */
   open(): void {
-    if (this.disabled || this.#machinery !== null) return;
-    const { root, clock, log } = this.#options;
-    const { cgroups: _, ...memcg } = this.#settings.memcg;
-    const { choice } = meetPrerequisites(
-      root,
-      { memcg: { ...memcg, disabled: false }, compact: this.#settings.compact },
-      log,
-    );
-    const tree = readCgroupTree(root);
-    const pageBytes = kernelPageBytes();
-    const pressure = new PressureReader(root, tree, clock);
-    const source = refaultSourceOf(readKernelRelease(root));
-    const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());
-    const backend = this.#openBackend(choice.backend, tree, pageBytes);
-    this.#backendWhy = choice.why;
-    const registry = this.#registry;
-    this.#machinery = { root, tree, pageBytes, clock, log, backend, registry, pressure, refaults, pace: this.#pace };
-  }
-
-  #openBackend(name: BackendName | null, tree: CgroupTree, pageBytes: number): Backend {
-    if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
-    const settingsOf = (path: string, node: number) => this.#rules.lookup(path, node);
-    const { root } = this.#options;
-    return name === "lru_gen"
-      ? new LruGenBackend(root, tree, this.#options.openLruGen(root), this.#registry, settingsOf)
-      : new MemoryReclaimBackend(root, tree, pageBytes, this.#registry, settingsOf);
+    if (!this.disabled) this.#machinery.ready(this.#settings);
   }
 
   /** Stops the run that is under way at its next batch, and resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running?.catch(() => null);
-    this.#close();
-  }
-
-  #close(): void {
-    this.#machinery?.backend[Symbol.dispose]();
-    this.#machinery = null;
+    this.#machinery.close();
   }
 
   /** A run under way ends under the settings that it began with, unless they switch its targets off. */
   applySettings(settings: Settings): void {
     const before = this.#settings.memcg;
+    const wasDisabled = this.disabled;
     this.#settings = settings;
     if (before === settings.memcg) return;
+    if (wasDisabled && !this.disabled) this.#machinery.allowMending();
     this.#rules = compileRules(settings.memcg);
     if (this.#running === null) this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
     this.#tryAgainMs = Number.NEGATIVE_INFINITY;
-    if (before.backend !== settings.memcg.backend && this.#running === null) this.#close();
+    if (before.backend !== settings.memcg.backend) this.#lookedMs = null;
   }
 
   /** When something is due, on the monotonic clock; null while nothing can be. */
@@ -150,15 +119,16 @@ export class MemcgService {
       .filter((rule) => !(rule.disabled ?? base.disabled))
       .map((rule) => rule.period_secs ?? base.period_secs);
     if (!base.disabled) periods.push(base.period_secs);
-    return Math.min(...periods) * 1000 * this.#spread();
+    return Math.min(...periods) * 1000 * this.#spread(this.#ordinal);
   }
 
+  /** Spread as the run was that it last took part in, so that other runs meanwhile do not move it. */
   #dueMs(target: TargetState): number {
-    return dueMs(target.ranMs, target.settings.period_secs * 1000, this.#spread());
+    return dueMs(target.ranMs, target.settings.period_secs * 1000, this.#spread(target.ranOrdinal));
   }
 
-  #spread(): number {
-    return spreadFactor(this.#seed, this.#runs, this.#settings.memcg.spread_percent);
+  #spread(ordinal: number): number {
+    return spreadFactor(this.#seed, ordinal, this.#settings.memcg.spread_percent);
   }
 
   /**
@@ -184,13 +154,12 @@ export class MemcgService {
 
   async #run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
     const { clock, warnings } = this.#options;
+    const { backend } = this.#settings.memcg;
     const startMs = clock.monotonicMs();
     try {
-      this.open();
-      const machinery = this.#machinery;
-      if (machinery === null) throw new Fault("missing", "cannot run: memcg is not ready; see `mem-agent doctor`");
-      this.#checkSwitch(machinery);
-      const report = await this.#runWith(machinery, asked, dryRun, startMs);
+      const report = await this.#runWith(this.#machinery.ready(this.#settings), asked, dryRun, startMs);
+      // Another backend was chosen meanwhile: it begins at once.
+      if (this.#settings.memcg.backend !== backend) this.#lookedMs = null;
       warnings.clear("memcg");
       return report;
     } catch (error) {
@@ -198,16 +167,8 @@ export class MemcgService {
       this.#tryAgainMs = clock.monotonicMs() + periodMs;
       if (!isFault(error)) throw error;
       warnings.raise("memcg", [messageOf(error), ...error.problems].join("; "), "mem-agent doctor");
-      this.#close();
+      this.#machinery.close();
       throw error;
-    }
-  }
-
-  /** Somebody may have switched lru_gen off since: it is theirs to switch on again, and ours to notice. */
-  #checkSwitch(machinery: MemcgMachinery): void {
-    if (machinery.backend.name !== "lru_gen") return;
-    if ((readEnabled(this.#options.root) & 1) === 0) {
-      throw new Fault("missing", "cannot age: lru_gen was switched off; echo 7 > /sys/kernel/mm/lru_gen/enabled");
     }
   }
 
@@ -227,8 +188,11 @@ export class MemcgService {
         events.emit({ event: "target_end", path, node: target.node, end: reason, evicted_bytes: evicted });
       },
     });
-    this.#lookedMs = clock.monotonicMs();
+    const endMs = clock.monotonicMs();
     this.#runs++;
+    if (!asked) this.#ordinal++;
+    // What somebody only wanted to see leaves due what is due.
+    if (!asked || !dryRun || this.#options.dryRun) this.#bookTimes(outcome.targets, endMs);
     for (const target of outcome.plans.keys()) {
       this.#evictedAnonPages += target.lastEvictedAnonPages;
       this.#evictedFilePages += target.lastEvictedFilePages;
@@ -238,14 +202,23 @@ export class MemcgService {
       run: this.#runs,
       dryRun,
       startedWallMs,
-      wallMs: this.#lookedMs - startMs,
+      wallMs: endMs - startMs,
       cpuMs: (cpu.user + cpu.system) / 1000,
       pageBytes: machinery.pageBytes,
+      agesKnown: machinery.backend.name === "lru_gen",
     });
     this.#lastRun = report;
     this.#logRun(report);
     events.emit({ event: "memcg_run", report });
     return report;
+  }
+
+  #bookTimes(targets: readonly TargetState[], ranMs: number): void {
+    this.#lookedMs = ranMs;
+    for (const target of targets) {
+      target.ranMs = ranMs;
+      target.ranOrdinal = this.#ordinal;
+    }
   }
 
   #stopReason(target: TargetState): EndReason | null {
@@ -272,11 +245,12 @@ export class MemcgService {
   /** The numbers of this moment, where they can be had without disturbing a run. */
   #refresh(): void {
     const nowMs = this.#options.clock.monotonicMs();
-    if (this.#machinery === null || this.#running !== null) return;
+    const machinery = this.#machinery.current;
+    if (machinery === null || this.#running !== null) return;
     if (this.#refreshedMs !== null && nowMs - this.#refreshedMs < freshMs) return;
     this.#refreshedMs = nowMs;
     try {
-      this.#machinery.backend.look(true);
+      machinery.backend.look(true);
     } catch (error) {
       if (!isFault(error)) throw error;
     }
@@ -285,7 +259,8 @@ export class MemcgService {
   #refreshedMs: number | null = null;
 
   summary(): Omit<MemcgStatus, "targets"> {
-    const pageBytes = this.#machinery?.pageBytes ?? kernelPageBytes();
+    const machinery = this.#machinery.current;
+    const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
     let refaultedPages = 0;
     for (const cgroup of this.#registry.cgroups.values()) refaultedPages += cgroup.refaultedPages;
     const priced = this.#settings.memcg.refault_percent_limit > 0;
@@ -293,8 +268,8 @@ export class MemcgService {
     return {
       disabled: this.disabled,
       dry_run: this.#options.dryRun,
-      backend: this.#machinery?.backend.name ?? null,
-      backend_why: this.#backendWhy,
+      backend: machinery?.backend.name ?? null,
+      backend_why: this.#machinery.why,
       running: this.running,
       runs: this.#runs,
       targets_count: this.#registry.targetCount,
@@ -306,13 +281,13 @@ export class MemcgService {
       ends: { ...this.#ends },
       last_run: this.#lastRun,
       next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
-      refault_source: priced ? (this.#machinery?.refaults.source ?? null) : null,
+      refault_source: priced ? (machinery?.refaults.source ?? null) : null,
     };
   }
 
   status(): MemcgStatus {
     this.#refresh();
-    const machinery = this.#machinery;
+    const machinery = this.#machinery.current;
     const nowMs = this.#options.clock.monotonicMs();
     const view = {
       pageBytes: machinery?.pageBytes ?? kernelPageBytes(),

@@ -75,6 +75,7 @@ export interface ReportFacts {
   readonly wallMs: number;
   readonly cpuMs: number;
   readonly pageBytes: number;
+  readonly agesKnown: boolean;
 }
 
 export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRunReport {
@@ -109,7 +110,7 @@ export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRu
     batches: outcome.batches,
     ends: outcome.ends,
     top: top.slice(0, topMax),
-    cold_by_age: dryRun ? coldByAge(outcome.targets, pageBytes) : [],
+    cold_by_age: !facts.agesKnown ? null : dryRun ? coldByAge(outcome.targets, pageBytes) : [],
   };
 }
 

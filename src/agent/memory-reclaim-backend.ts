@@ -3,8 +3,11 @@
  * makes of the lists and of what comes back stands in for them. Each cgroup is one target on node 0, since the file knows
  * no nodes.
  */
+import type { Clock } from "../base/clock.ts";
 import { isFault } from "../base/fault.ts";
+import { decideAging } from "../core/aging.ts";
 import { newReclaim, noteReclaimRun, planReclaim, type ListSizes, type ReclaimState } from "../core/reclaim.ts";
+import { toleranceMs } from "../core/schedule.ts";
 import { cgroupChildren, cgroupInode, type CgroupTree } from "../kernel/cgroup.ts";
 import { readUsageBytes } from "../kernel/memory-control.ts";
 import { acceptsSwappiness, reclaim } from "../kernel/memory-reclaim.ts";
@@ -21,8 +24,23 @@ const depthMax = 128;
 const swappinessMax = 200;
 
 interface Reclaimed {
+  /** Its own, without those of the cgroups below it. */
   sizes: ListSizes;
+  childrenHoldMemory: boolean;
   state: ReclaimState;
+  /** When the last run was noted, on the monotonic clock. */
+  notedMs: number | null;
+}
+
+const nothing: ListSizes = { inactiveFilePages: 0, activeFilePages: 0, inactiveAnonPages: 0, activeAnonPages: 0 };
+
+export interface MemoryReclaimOptions {
+  readonly root: string;
+  readonly tree: CgroupTree;
+  readonly pageBytes: number;
+  readonly registry: MemcgRegistry;
+  readonly settingsOf: SettingsOfTarget;
+  readonly clock: Clock;
 }
 
 export class MemoryReclaimBackend implements Backend {
@@ -32,22 +50,18 @@ export class MemoryReclaimBackend implements Backend {
   readonly #pageBytes: number;
   readonly #registry: MemcgRegistry;
   readonly #settingsOf: SettingsOfTarget;
+  readonly #clock: Clock;
   /** By cgroup, so that it goes with the cgroup. */
   readonly #reclaimed = new WeakMap<CgroupState, Reclaimed>();
   #takesSwappiness: boolean | null = null;
 
-  constructor(
-    root: string,
-    tree: CgroupTree,
-    pageBytes: number,
-    registry: MemcgRegistry,
-    settingsOf: SettingsOfTarget,
-  ) {
+  constructor({ root, tree, pageBytes, registry, settingsOf, clock }: MemoryReclaimOptions) {
     this.#root = root;
     this.#tree = tree;
     this.#pageBytes = pageBytes;
     this.#registry = registry;
     this.#settingsOf = settingsOf;
+    this.#clock = clock;
   }
 
   /** Walks the tree. Within a run nothing is read again: the sizes follow what `evict` saw go. */
@@ -58,10 +72,24 @@ export class MemoryReclaimBackend implements Backend {
     this.#registry.endScan();
   }
 
-  #walk(path: string, depth: number): void {
-    if (!this.#see(path) || depth >= depthMax) return;
+  /** Returns the lists of the cgroup with all below it; null for one that is gone, or not counted apart. */
+  #walk(path: string, depth: number): ListSizes | null {
+    const seen = this.#see(path);
+    if (seen === null || depth >= depthMax) return seen?.sizes ?? null;
     const above = path === "/" ? "" : path;
-    for (const name of this.#children(path)) this.#walk(`${above}/${name}`, depth + 1);
+    let below = nothing;
+    for (const name of this.#children(path))
+      below = sum(below, this.#walk(`${above}/${name}`, depth + 1) ?? nothing, 1);
+    const known = this.#reclaimed.get(seen.cgroup);
+    const own = sum(seen.sizes, below, -1);
+    this.#reclaimed.set(seen.cgroup, {
+      sizes: own,
+      childrenHoldMemory: total(below) > 0,
+      state: known?.state ?? newReclaim,
+      notedMs: known?.notedMs ?? null,
+    });
+    this.#show(this.#registry.seeTarget(seen.cgroup, onlyNode, this.#settingsOf), own);
+    return seen.sizes;
   }
 
   #children(path: string): readonly string[] {
@@ -73,12 +101,10 @@ export class MemoryReclaimBackend implements Backend {
     }
   }
 
-  /** False for a cgroup that is gone, or whose memory is not counted apart. */
-  #see(path: string): boolean {
+  #see(path: string): { readonly cgroup: CgroupState; readonly sizes: ListSizes } | null {
     try {
       const inode = cgroupInode(this.#root, this.#tree, path);
       const stat = readMemoryStat(this.#root, this.#tree, path);
-      const cgroup = this.#registry.seeCgroup(path, String(inode), inode);
       const pages = (bytes: number): number => Math.round(bytes / this.#pageBytes);
       const sizes: ListSizes = {
         inactiveFilePages: pages(stat.inactiveFileBytes),
@@ -86,11 +112,9 @@ export class MemoryReclaimBackend implements Backend {
         inactiveAnonPages: pages(stat.inactiveAnonBytes),
         activeAnonPages: pages(stat.activeAnonBytes),
       };
-      this.#reclaimed.set(cgroup, { state: this.#reclaimed.get(cgroup)?.state ?? newReclaim, sizes });
-      this.#show(this.#registry.seeTarget(cgroup, onlyNode, this.#settingsOf), sizes);
-      return true;
+      return { cgroup: this.#registry.seeCgroup(path, String(inode), inode), sizes };
     } catch (error) {
-      if (isFault(error)) return false;
+      if (isFault(error)) return null;
       throw error;
     }
   }
@@ -110,14 +134,15 @@ export class MemoryReclaimBackend implements Backend {
 
   plan(target: TargetState, facts: PlanFacts): Plan {
     const reclaimed = this.#reclaimed.get(target.cgroup);
-    // The root has no memory.reclaim, and all others are below it.
-    if (reclaimed === undefined || target.cgroup.path === "/") return { do: "end", why: "not_ready" };
+    // What the root's memory.reclaim takes is of all cgroups, and all others are below it.
+    if (reclaimed === undefined || target.cgroup.path === "/" || this.#isSoon(target, reclaimed)) {
+      return { do: "end", why: "not_ready" };
+    }
     const plan = planReclaim({
       ...reclaimed,
       ...facts,
       settings: target.settings,
       takesSwappiness: this.#swappinessIsTaken(target.cgroup),
-      childrenHoldMemory: [...target.cgroup.children].some((child) => this.#holdsMemory(child)),
     });
     if (plan.do === "end") return plan;
     const anonPages = Math.round((plan.pages * (plan.swappiness ?? 0)) / swappinessMax);
@@ -132,8 +157,12 @@ export class MemoryReclaimBackend implements Backend {
     };
   }
 
-  #holdsMemory(cgroup: CgroupState): boolean {
-    return cgroup.targets.some((target) => target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file") > 0);
+  /** As with aging: pages need time to be touched again, however often somebody asks for a run. */
+  #isSoon(target: TargetState, { notedMs }: Reclaimed): boolean {
+    if (notedMs === null) return false;
+    const periodMs = target.settings.period_secs * 1000;
+    const youngestAgeMs = this.#clock.monotonicMs() - notedMs;
+    return decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "skip";
   }
 
   #swappinessIsTaken(cgroup: CgroupState): boolean {
@@ -167,7 +196,8 @@ export class MemoryReclaimBackend implements Backend {
 
   ran(target: TargetState, askedPages: number): void {
     const reclaimed = this.#reclaimed.get(target.cgroup);
-    if (reclaimed === undefined) return;
+    if (reclaimed === undefined || this.#isSoon(target, reclaimed)) return;
+    reclaimed.notedMs = this.#clock.monotonicMs();
     reclaimed.state = noteReclaimRun(reclaimed.state, {
       sizes: reclaimed.sizes,
       askedPages,
@@ -179,4 +209,19 @@ export class MemoryReclaimBackend implements Backend {
   [Symbol.dispose](): void {
     // Nothing is kept open.
   }
+}
+
+function total(sizes: ListSizes): number {
+  return sizes.inactiveFilePages + sizes.activeFilePages + sizes.inactiveAnonPages + sizes.activeAnonPages;
+}
+
+/** Never below zero: the kernel does not count all cgroups at one moment. */
+function sum(left: ListSizes, right: ListSizes, sign: 1 | -1): ListSizes {
+  const added = (of: (sizes: ListSizes) => number): number => Math.max(0, of(left) + sign * of(right));
+  return {
+    inactiveFilePages: added((sizes) => sizes.inactiveFilePages),
+    activeFilePages: added((sizes) => sizes.activeFilePages),
+    inactiveAnonPages: added((sizes) => sizes.inactiveAnonPages),
+    activeAnonPages: added((sizes) => sizes.activeAnonPages),
+  };
 }

@@ -256,7 +256,7 @@ export type PrerequisiteLog = Pick<Logger, "info" | "warn">;
 
 /**
  * Mounts debugfs where it is not mounted and switches lru_gen on (7) where it is off, and says so in the log, then looks
- * again. Does nothing for a feature that is disabled, or where memory_reclaim was asked for.
+ * again. Does nothing for a feature that is disabled, or where memory_reclaim was asked for. With `look` nothing is mended.
  *
  * @returns what was found afterwards, and the backend that follows from it (null with memcg disabled).
  * @throws Fault `missing` with one problem for each prerequisite that an enabled feature lacks.
@@ -265,8 +265,9 @@ export function meetPrerequisites(
   root: string,
   settings: PrerequisiteSettings,
   log: PrerequisiteLog,
+  mending: "mend" | "look" = "mend",
 ): { readonly facts: PrerequisiteFacts; readonly choice: BackendChoice } {
-  const facts = mendPrerequisites(root, settings, log);
+  const facts = mending === "mend" ? mendPrerequisites(root, settings, log) : readPrerequisiteFacts(root);
   const problems = judgePrerequisites(facts, settings, "after_mending")
     .filter((check) => check.state === "failure" && check.needed)
     .map(problemOf);
@@ -279,8 +280,7 @@ export function meetPrerequisites(
 
 /**
  * Mounts debugfs where it is not mounted, switches lru_gen on where it is off, says so in the log, and returns what is
- * there now. What cannot be mended is logged and left to the judge. The agent also calls it when lru_gen or debugfs goes
- * away under it.
+ * there now. What cannot be mended is logged and left to the judge.
  */
 export function mendPrerequisites(
   root: string,

@@ -77,8 +77,8 @@ export interface MemcgRunReport {
     readonly would_evict_bytes: EvictedStatus | null;
     readonly end: EndReason;
   }[];
-  /** Cold memory by age: bytes untouched for at least so many seconds (dry run). */
-  readonly cold_by_age: readonly { readonly age_secs: number; readonly bytes: number }[];
+  /** Cold memory by age: bytes untouched for at least so many seconds (dry run); null where the backend knows no ages. */
+  readonly cold_by_age: readonly { readonly age_secs: number; readonly bytes: number }[] | null;
 }
 
 export type BackendName = "lru_gen" | "memory_reclaim";

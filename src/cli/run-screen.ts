@@ -58,18 +58,22 @@ function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
   if (report.top.length > 0) {
     lines.push("", ...renderTable(topColumns, report.top, terminal));
   }
-  if (report.cold_by_age.length > 0) lines.push("", ...histogramLines(report.cold_by_age, terminal));
+  if (report.cold_by_age === null) {
+    if (report.dry_run) lines.push(...fieldLines(terminal, "Ages", "not known to this backend"));
+  } else if (report.cold_by_age.length > 0) lines.push("", ...histogramLines(report.cold_by_age, terminal));
   return lines;
 }
 
 const histogramColumns = 40;
 
+type ColdByAge = NonNullable<MemcgRunReport["cold_by_age"]>;
+
 /** Cold memory by age, one line an age; the bar is for terminals. */
-export function histogramLines(coldByAge: MemcgRunReport["cold_by_age"], terminal: Terminal): string[] {
+export function histogramLines(coldByAge: ColdByAge, terminal: Terminal): string[] {
   const largest = Math.max(1, ...coldByAge.map(({ bytes }) => bytes));
   const bar = (bytes: number): Cell =>
     terminal.columns === null ? "" : styled("█".repeat(Math.round((bytes / largest) * histogramColumns)), "blue");
-  const columns: readonly Column<MemcgRunReport["cold_by_age"][number]>[] = [
+  const columns: readonly Column<ColdByAge[number]>[] = [
     { title: "UNTOUCHED FOR", ...right, leaveOut: null, cell: (one) => `${spanText(one.age_secs)} and more` },
     { title: "MEMORY", ...right, leaveOut: null, cell: ({ bytes }) => bytesText(bytes) },
     { title: "", align: "left", cut: null, leaveOut: 1, cell: ({ bytes }) => bar(bytes) },

@@ -40,7 +40,7 @@ async function forecastOf(guest: Guest): Promise<number> {
   const asked = (await agent.run("memcg", "--dry-run")) as MemcgRunReport;
   expect(asked.dry_run).toBe(true);
   expect(asked.evicted_bytes).toEqual({ anon_bytes: 0, file_bytes: 0 });
-  const ages = asked.cold_by_age.reduce((sum, { bytes }) => sum + bytes, 0);
+  const ages = (asked.cold_by_age ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
   expect(ages).toBeGreaterThan(forecast * 0.9);
   const said = (await events.stdout()).split("\n").filter((line) => line.startsWith("{"));
   const runs = said.map((line) => JSON.parse(line) as { event: string }).filter(({ event }) => event === "memcg_run");
