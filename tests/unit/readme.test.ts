@@ -1,0 +1,173 @@
+/** README.md tells the truth: made parts are fresh, and its command lines, settings, links and paths are there. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { MemAgent } from "../../src/agent/mem-agent.ts";
+import { readArguments } from "../../src/cli/arguments.ts";
+import { type Command, controlProgram, isGroup, program, serverProgram } from "../../src/cli/commands.ts";
+import { Failure } from "../../src/cli/failure.ts";
+import { readWithSettings, settingFlagsOf } from "../../src/cli/setting-arguments.ts";
+import { parseConfig } from "../../src/config/toml.ts";
+import { leafCommands, readmePath, withParts } from "../support/readme.ts";
+
+const readme = readFileSync(readmePath, "utf8");
+const root = dirname(readmePath);
+const packageScripts = Object.keys(
+  (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object }).scripts,
+);
+
+interface Block {
+  readonly language: string;
+  readonly text: string;
+}
+
+const blocks: readonly Block[] = [...readme.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].map(
+  ([, language = "", text = ""]) => ({ language, text }),
+);
+const prose = readme.replaceAll(/^```[^]*?^```$/gm, "");
+const codeSpans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, text = ""]) => text);
+
+function blocksOf(language: string): readonly string[] {
+  return blocks.filter((block) => block.language === language).map(({ text }) => text);
+}
+
+/** Words of a shell line, as far as README needs them: quotes, comments, and an end at `|`, `>`, `&&`, `;`. */
+function shellCommands(line: string): string[][] {
+  const commands: string[][] = [[]];
+  let redirected = false;
+  for (const [token, quoted] of line.matchAll(/'([^']*)'|&&?|[|;>]|[^\s'|;>&]+/g)) {
+    if (token.startsWith("#")) break;
+    if (redirected) redirected = false;
+    else if (token === ">") redirected = true;
+    else if (/^(&&?|[|;])$/.test(token)) commands.push([]);
+    else commands.at(-1)?.push(quoted ?? token);
+  }
+  return commands;
+}
+
+const programs: Readonly<Record<string, Command>> = {
+  "mem-agent": program,
+  "mem-agent-ctl": controlProgram,
+  "mem-agent-srv": serverProgram,
+};
+
+/** What the program would say to this command line, without running it. */
+function problemsOf([name = "", ...argv]: readonly string[]): readonly string[] {
+  let command: Command | undefined = programs[name.slice(name.lastIndexOf("/") + 1)];
+  let at = 0;
+  while (command !== undefined && isGroup(command)) {
+    const word: string = argv[at] ?? "";
+    if (word === "" || word === "--version" || word === "--help") return [];
+    if (!Object.hasOwn(command.subCommands, word)) return [`no command ${word}`];
+    command = command.subCommands[word];
+    at += 1;
+  }
+  if (command === undefined) return [`no program ${name}`];
+  const rest = argv.slice(at).filter((word) => word !== "--help");
+  if (command.settingFlags === null) return readArguments(command.args, rest).problems;
+  try {
+    readWithSettings(command, rest);
+    return [];
+  } catch (error) {
+    if (error instanceof Failure) return error.lines;
+    throw error;
+  }
+}
+
+const isOurs = (words: readonly string[]): boolean => /^(\S*\/)?mem-agent(-ctl|-srv)?$/.test(words[0] ?? "");
+const shellLines = blocksOf("sh").flatMap((text) => text.split("\n"));
+/** A span that is a whole command line; one with a blank left open (`…`, FILE) names only the command. */
+const spanLines = codeSpans.filter((text) => /^(mem-agent|mem-agent-ctl|mem-agent-srv)( |$)/.test(text));
+
+const knownFlags = new Set(
+  leafCommands().flatMap(({ command }) => [
+    ...Object.keys(command.args).map((name) => `--${name}`),
+    ...settingFlagsOf(command).map(({ name }) => `--${name}`),
+  ]),
+);
+/** Flags of other programs, and families of ours. */
+const otherFlags = new Set(["--help", "--version", "--all", "--only", "--unix-socket", "--section-key", "--collector"]);
+
+test("the parts that are made from the source are fresh", () => {
+  expect(withParts(readme) === readme, "run: bun tests/support/readme.ts").toBe(true);
+});
+
+test("a stale part, a nameless part and a part without end are seen", () => {
+  const part = "<!-- generated: exit codes -->\nold\n<!-- end: exit codes -->";
+  expect(withParts(part)).toContain("| 3 | no daemon answers there |");
+  expect(withParts(withParts(part))).toBe(withParts(part));
+  expect(() => withParts(part.replaceAll("exit codes", "xyzzy"))).toThrow('cannot make "xyzzy"');
+  expect(() => withParts(part.replace("end: exit codes", "end: routes"))).toThrow("its end is missing");
+});
+
+describe("every command line is one that the program takes", () => {
+  const lines = [...shellLines, ...spanLines.filter((text) => !/…|\b[A-Z]{2,}\b/.test(text))];
+  const ours = lines.flatMap((line) => shellCommands(line).filter(isOurs));
+  test("there are some", () => expect(ours.length).toBeGreaterThan(30));
+  for (const words of new Set(ours.map((words) => words.join("\0")))) {
+    test(words.replaceAll("\0", " "), () => expect(problemsOf(words.split("\0"))).toEqual([]));
+  }
+  test("a wrong one would be seen", () => {
+    expect(problemsOf(["mem-agent", "sttaus"])).toEqual(["no command sttaus"]);
+    expect(problemsOf(["mem-agent", "status", "--wach"]).join()).toContain("--watch");
+    expect(problemsOf(["mem-agent-ctl", "serve"])).toEqual(["no command serve"]);
+    expect(problemsOf(["mem-agent", "memcgset", "--memcg-period-secs", "0"])).toHaveLength(1);
+    expect(shellCommands("a 'b c' > d && e # f")).toEqual([["a", "b c"], ["e"]]);
+  });
+});
+
+test("commands and flags that are named in the text are there", () => {
+  const commands = spanLines.map((text) => text.split(" ").slice(1)).filter(([word]) => /^[a-z]+$/.test(word ?? ""));
+  const names = leafCommands().flatMap(({ name }) => [name, name.split(" ")[0] ?? ""]);
+  expect(commands.map(([word = ""]) => word).filter((word) => !names.includes(word))).toEqual([]);
+  const flags = codeSpans.flatMap((text) => text.match(/(?<![\w-])--[a-z][a-z-]*[a-z](?!-?[a-z…])/g) ?? []);
+  expect(flags.filter((flag) => !knownFlags.has(flag) && !otherFlags.has(flag))).toEqual([]);
+});
+
+test("every TOML sample passes the check", async () => {
+  const samples = blocksOf("toml");
+  expect(samples.length).toBeGreaterThan(1);
+  for (const text of samples) expect((await parseConfig(text, { file: "README.md" })).problems).toEqual([]);
+});
+
+test("links lead somewhere", () => {
+  const anchors = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
+  const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, to = ""]) => to);
+  expect(links.length).toBeGreaterThan(10);
+  const broken = links.filter((to) =>
+    to.startsWith("#") ? !anchors.includes(to.slice(1)) : !existsSync(join(root, to)),
+  );
+  expect(broken).toEqual([]);
+});
+
+test("paths of the source that are named are there", () => {
+  const named = [
+    ...codeSpans,
+    ...blocksOf("").flatMap((text) => text.split("\n").map((line) => line.split(" ")[0] ?? "")),
+  ];
+  const paths = named.flatMap((text) => text.match(/(?<![\w/.])(src|tests|\.ci)\/[\w./-]+/g) ?? []);
+  expect(paths.length).toBeGreaterThan(15);
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+test("npm's verbs are there", () => {
+  const verbs = [...readme.matchAll(/npm run ([a-z]+)/g)].map(([, name = ""]) => name);
+  expect(verbs.filter((name) => !packageScripts.includes(name))).toEqual([]);
+});
+
+test("the library's sample names what the library has", () => {
+  const [sample = ""] = blocksOf("ts").filter((text) => text.includes('from "mem-agent"'));
+  const called = [...sample.matchAll(/agent\.(\w+)\(/g)].map(([, name = ""]) => name);
+  expect(called.length).toBeGreaterThan(4);
+  expect(called.filter((name) => !(name in MemAgent.prototype))).toEqual([]);
+  expect(() => new Bun.Transpiler({ loader: "ts" }).transformSync(sample)).not.toThrow();
+});
+
+test("it names no place of one machine", () => {
+  expect(readme).not.toMatch(/\/(work|root|tmp)\/|registry\.|deb\.debian/);
+});
