@@ -1,0 +1,126 @@
+/** The unit under a real systemd, which is process 1 of a PID namespace of the guest: rights, readiness, watchdog. */
+import { expect } from "bun:test";
+import { agentFiles, coldCache, firstKernel, usageBytes } from "./harness/agent.ts";
+import { guestTest } from "./harness/guest-test.ts";
+import type { Guest } from "./harness/guest.ts";
+import type { MemcgRunReport, CompactRunReport, AgentStatus } from "../../src/agent/status.ts";
+
+const mib = 2 ** 20;
+const systemd = "/usr/lib/systemd/systemd";
+const units = "/lib/systemd/system";
+const wantedUnits = ["basic.target", "sysinit.target", "multi-user.target", "shutdown.target", "local-fs.target"];
+
+async function bring(): Promise<Readonly<Record<string, string>>> {
+  return {
+    ...(await agentFiles()),
+    [systemd]: systemd,
+    "/usr/bin/systemctl": "/usr/bin/systemctl",
+    ...Object.fromEntries(wantedUnits.map((name) => [`${units}/${name}`, `${units}/${name}`])),
+  };
+}
+
+guestTest(
+  "the unit works under systemd with all its restrictions",
+  { kernels: firstKernel, diskMiB: 300 },
+  underSystemd,
+  bring,
+);
+
+async function underSystemd(guest: Guest): Promise<void> {
+  await coldCache(guest, "cold", 128);
+  await startSystemd(guest);
+  await restrictions(guest);
+  await work(guest);
+  await watchdog(guest);
+  await guest.sh(systemctl("stop mem-agent"));
+  expect(await property(guest, "Result")).toBe("success");
+  expect((await guest.run("test -e /run/mem-agent.sock")).status).toBe(1);
+}
+
+/** Installs the unit as the README says, and starts systemd with it. */
+async function startSystemd(guest: Guest): Promise<void> {
+  await guest.sh(`
+    mkdir -p /etc/systemd/system/mem-agent.service.d /etc/systemd/system/multi-user.target.wants
+    mem-agent unit --binary /usr/bin/mem-agent >/etc/systemd/system/mem-agent.service
+    ln -s ../mem-agent.service /etc/systemd/system/multi-user.target.wants/
+    ln -s ${units}/multi-user.target /etc/systemd/system/default.target
+    printf '[Service]\\nStandardError=append:/run/mem-agent.log\\nWatchdogSec=4\\n' \\
+      >/etc/systemd/system/mem-agent.service.d/test.conf
+    echo 0 >/sys/kernel/mm/lru_gen/enabled
+    umount /sys/kernel/debug 2>/dev/null || true`);
+  const start = `exec env -i container=guest unshare -m -p -f --mount-proc ${systemd} --system --log-target=console`;
+  const { pid } = await guest.spawn(start);
+  await guest.until(
+    async () =>
+      (await guest.sh(`cat /proc/${pid}/task/${pid}/children >/run/guest-systemd && cat /run/guest-systemd`)) !== "",
+    {
+      deadlineMs: 10_000,
+      what: "systemd start",
+    },
+  );
+  await guest.until(async () => (await guest.run(systemctl("is-active mem-agent"))).stdout === "active\n", {
+    deadlineMs: 60_000,
+    what: "systemd hear that the agent is ready",
+    intervalMs: 500,
+  });
+}
+
+/** systemctl inside systemd's own namespaces: it answers nobody else. */
+function systemctl(words: string): string {
+  return `nsenter -t $(cat /run/guest-systemd) -m -p systemctl ${words}`;
+}
+
+async function property(guest: Guest, name: string): Promise<string> {
+  return (await guest.sh(systemctl(`show --value -p ${name} mem-agent`))).trim();
+}
+
+/** Three capabilities, a system call filter, no way to more; and its own two mends. */
+async function restrictions(guest: Guest): Promise<void> {
+  const { pid } = JSON.parse(await guest.sh("mem-agent status --json")) as AgentStatus;
+  expect(String(pid)).toBe(await property(guest, "MainPID"));
+  const status = await guest.sh(`for each in /proc/[0-9]*; do
+    [ "$(readlink $each/exe)" = /usr/bin/mem-agent ] && cat $each/status; done; true`);
+  expect(/^CapEff:\t0*(\w+)$/m.exec(status)?.[1]).toBe("1200002");
+  expect(/^CapBnd:\t0*(\w+)$/m.exec(status)?.[1]).toBe("1200002");
+  expect(status).toContain("NoNewPrivs:\t1");
+  expect(status).toContain("Seccomp:\t2");
+  const log = await guest.read("/run/mem-agent.log");
+  expect(log).toContain("mounted debugfs");
+  expect(log).toContain("switched lru_gen on (7)");
+}
+
+async function work(guest: Guest): Promise<void> {
+  const flags = "--memcg-period-secs 1 --memcg-eviction-run-aging-count-min 0";
+  await guest.sh(`mem-agent memcgset ${flags} --save`);
+  expect(await guest.read("/etc/mem-agent.toml")).toContain("period_secs = 1");
+  await guest.until(async () => (await usageBytes(guest, "cold")) < 16 * mib, {
+    deadlineMs: 60_000,
+    what: "the cold cache leave",
+  });
+  const compact = JSON.parse(await guest.sh("mem-agent run compact --json")) as CompactRunReport;
+  expect(compact.end).toBe("done");
+  await guest.sh(`echo '[memcg]' >/etc/mem-agent.toml && ${systemctl("reload mem-agent")}`);
+  await guest.until(async () => (await guest.sh("mem-agent config show")).includes("600"), {
+    deadlineMs: 10_000,
+    what: "the settings reloaded",
+  });
+  const log = await guest.read("/run/mem-agent.log");
+  expect(log.split("\n").filter((line) => / (WARN|ERROR|CRITICAL) /i.test(line))).toEqual([]);
+  const memcg = JSON.parse(await guest.sh("mem-agent run memcg --json")) as MemcgRunReport;
+  expect(memcg.ends.error).toBe(0);
+}
+
+/** A daemon that hangs is killed and started again; the socket is not in the way. */
+async function watchdog(guest: Guest): Promise<void> {
+  expect(await property(guest, "NRestarts")).toBe("0");
+  await guest.sh(systemctl("kill -s STOP mem-agent"));
+  await guest.until(async () => (await property(guest, "NRestarts")) === "1", {
+    deadlineMs: 60_000,
+    what: "the watchdog restart a stopped agent",
+    intervalMs: 500,
+  });
+  await guest.until(async () => (await guest.run("mem-agent status --json")).status === 0, {
+    deadlineMs: 30_000,
+    what: "the agent answer again",
+  });
+}
