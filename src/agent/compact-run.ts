@@ -3,7 +3,7 @@
  * killed, and keeps count. Between two runs it holds no descriptor, no timer and no process.
  */
 import type { Clock } from "../base/clock.ts";
-import { Fault, isFault } from "../base/fault.ts";
+import { Fault } from "../base/fault.ts";
 import type { CompactSettings } from "../config/schema.ts";
 import {
   compactDecisions,
@@ -25,11 +25,14 @@ import {
   type CompactionOutcome,
   type SpawnChild,
 } from "./compact-process.ts";
+import { ifReadable, KernelWork } from "./compact-work.ts";
 import type { CompactRunReport, CompactStatus, FreeStatus } from "./status.ts";
 import type { Warnings } from "./warnings.ts";
 
 /** Warning while a killed process has not ended. */
-export const lingeringWarning = "compact_child";
+const lingeringWarning = "compact_child";
+/** Warning from a compaction that failed to one that does not. */
+const failedWarning = "compact_failed";
 
 export interface CompactorOptions {
   /** Root of the kernel's files, "/" for the machine. */
@@ -150,6 +153,7 @@ export class Compactor {
     const known = settings.disabled ? null : this.#look();
     const answer = this.#answer(settings, request.asked, known);
 
+    const work = answer.compact ? new KernelWork(this.#options.root) : null;
     const outcome = answer.compact ? await this.#compact(settings, signal) : null;
     const after = outcome === null ? null : ifReadable(() => readFreeBlocks(this.#options.root));
     this.#runs += 1;
@@ -163,6 +167,7 @@ export class Compactor {
       end: outcome?.end ?? null,
       error: outcome?.error ?? null,
       wall_secs: (clock.monotonicMs() - startMs) / 1000,
+      work: work?.done() ?? null,
       before: known === null ? null : this.#free(settings, known.free.blocks),
       after: after === null ? null : this.#free(settings, after.blocks),
       pressure_percent: known?.pressurePercent ?? null,
@@ -232,6 +237,7 @@ export class Compactor {
     if (report.decision === "disabled") this.#window = null;
     else if (report.decision !== "pressure") this.#window = ifReadable(() => readSystemStall(root, clock));
     if (report.end === null) return;
+    this.#warn(report);
     this.#ends[report.end] += 1;
     this.#compactions += 1;
     this.#lastCompaction = report;
@@ -240,6 +246,12 @@ export class Compactor {
     this.#evictedBytes = 0;
     this.#compactedBefore = true;
     this.#reference = after ?? this.#reference;
+  }
+
+  #warn({ error }: CompactRunReport): void {
+    const { warnings } = this.#options;
+    if (error === null) warnings.clear(failedWarning);
+    else warnings.raise(failedWarning, `cannot compact memory: ${error}; it is tried again when it is due`, null);
   }
 
   /** Why a run now would compact if the system is quiet, null where it would not. */
@@ -269,14 +281,4 @@ interface Finding {
 
 function zeroes<Name extends string>(names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
-}
-
-/** For what is only shown: null where the kernel does not let us read it. */
-function ifReadable<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (isFault(error)) return null;
-    throw error;
-  }
 }

@@ -122,6 +122,8 @@ export interface CompactRunReport {
   /** What made it fail, null unless `end` is "failed". */
   readonly error: string | null;
   readonly wall_secs: number;
+  /** What the kernel counted while a compaction was on: memory looked at, and taken out to be moved. */
+  readonly work: { readonly scanned_bytes: number; readonly isolated_bytes: number } | null;
   readonly before: FreeStatus | null;
   readonly after: FreeStatus | null;
   /** The system's stall over the waiting period before the run. */

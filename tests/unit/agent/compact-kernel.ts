@@ -21,6 +21,7 @@ export class CompactKernel implements Disposable {
     }
     this.setFree({ 0: 1000, 9: 10 });
     this.setReportingOrder(9);
+    this.setWork({ migrateScanned: 100, freeScanned: 200, isolated: 10 });
     this.stall(0);
     this.#write("proc/sys/vm/compact_memory", "");
   }
@@ -45,6 +46,16 @@ export class CompactKernel implements Disposable {
         "Node 0, zone   Normal             0            1            0 ",
         "",
       ].join("\n"),
+    );
+  }
+
+  /** The kernel's counters of compaction, all in pages. */
+  setWork(work: { readonly migrateScanned: number; readonly freeScanned: number; readonly isolated: number }): void {
+    const { migrateScanned, freeScanned, isolated } = work;
+    this.#write(
+      "proc/vmstat",
+      `compact_migrate_scanned ${migrateScanned}\ncompact_free_scanned ${freeScanned}\ncompact_isolated ${isolated}\n` +
+        "compact_stall 0\ncompact_fail 0\ncompact_success 0\n",
     );
   }
 

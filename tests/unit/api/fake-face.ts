@@ -98,6 +98,7 @@ export const compactReport: CompactRunReport = {
   compacted: true,
   end: "done",
   wall_secs: 0.75,
+  work: { scanned_bytes: 900 * mebi, isolated_bytes: 310 * mebi },
   before: { free_bytes: 512 * mebi, order_bytes: 100 * mebi, reportable_bytes: 100 * mebi },
   after: { free_bytes: 512 * mebi, order_bytes: 400 * mebi, reportable_bytes: 400 * mebi },
   pressure_percent: 0.1,
