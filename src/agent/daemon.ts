@@ -2,11 +2,18 @@
  * The agent with a settings file and an origin for each value: what the socket serves. It reads the file, follows its
  * changes, and writes into it when asked to.
  */
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Timer } from "../base/clock.ts";
 import { Fault, isFault, messageOf } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../config/change.ts";
-import { applyReload, startSettings, type LiveSettings, type SettingChange } from "../config/merge.ts";
+import {
+  applyReload,
+  saidValues,
+  startSettings,
+  type LiveSettings,
+  type Merged,
+  type SettingChange,
+} from "../config/merge.ts";
 import { problemsFault } from "../config/problems.ts";
 import { ruleId, ruleValues } from "../config/rules.ts";
 import { settingList, type LogSettings, type SettingsOverrides } from "../config/schema.ts";
@@ -25,27 +32,44 @@ import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "./statu
 
 export interface DaemonOptions {
   readonly version: string;
-  /** The settings file; it need not be there. */
+  /** The settings file, by its absolute path; it need not be there. */
   readonly file: string;
-  readonly flags: SettingsOverrides;
   readonly dryRun: boolean;
   readonly kernelRoot: string;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-const configWarning = "config_file";
+const fileWarning = "config_file";
+const watchWarning = "config_watch";
 const logWarning = "log_file";
+
+/**
+ * A file that is wrong, empty or gone may be one that somebody is just writing: it is looked at once more after this
+ * time before it counts.
+ */
+const doubtMs = 1000;
+/** How often a save begins anew because the file changed under it. */
+const saveAttemptsMax = 5;
 
 /** What the settings are before anything runs: the file, then the flags. Fault `invalid` with every problem of the file. */
 export async function readSettings(file: string, flags: SettingsOverrides): Promise<LiveSettings> {
-  return startSettings({ file: await readOverrides(file), flags });
+  return startSettings({ file: (await readFile(file)).overrides, flags });
 }
 
-/** Empty where there is no file. Fault `invalid` with every problem of it. */
-async function readOverrides(file: string): Promise<SettingsOverrides> {
+interface ReadFile {
+  /** Null where there is no file. */
+  readonly text: string | null;
+  readonly overrides: SettingsOverrides;
+}
+
+/** Faults: `invalid` with every problem of the file, `denied`, `io`. */
+async function readFile(file: string): Promise<ReadFile> {
   const text = readConfigText(file);
-  if (text === null) return {};
+  return { text, overrides: await parsed(text ?? "", file) };
+}
+
+async function parsed(text: string, file: string): Promise<SettingsOverrides> {
   const { overrides, problems } = await parseConfig(text, { file });
   if (problems.length > 0) throw problemsFault(`use ${file}`, problems);
   return overrides;
@@ -59,38 +83,58 @@ export class Daemon implements DaemonFace {
   #watch: ConfigWatch | null = null;
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
+  #doubt: Timer | null = null;
+  /** Where the log really goes: not to where the settings say when that cannot be opened. */
+  #logOutput: Pick<LogSettings, "file" | "format">;
   /** Reloads and saves follow each other: each sees what the one before left. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** `live` are the settings that the caller read with `readSettings`. */
+  /** `live` are the settings that the caller read with `readSettings`, and made the log of. */
   constructor(options: DaemonOptions, live: LiveSettings) {
     const { version, kernelRoot, clock, log, dryRun } = options;
     this.version = version;
     this.#options = options;
     this.#agent = new MemAgent({ kernelRoot, clock, log, dryRun });
     this.#agent.adopt({ live, changes: [] }, false);
-    this.#started = new Date(clock.wallMs()).toISOString();
+    this.#started = this.#now();
+    this.#logOutput = live.settings.log;
   }
 
   /** Faults: as MemAgent's `start`. */
   start(): void {
     this.#agent.start();
-    this.#loaded = this.#started;
-    const { file, clock, log } = this.#options;
-    this.#watch = new ConfigWatch(file, clock, log, () => void this.#follow());
+    const { file, clock } = this.#options;
+    this.#watch = new ConfigWatch({
+      path: file,
+      clock,
+      changed: () => void this.#follow(),
+      trouble: (why) => this.#noteWatch(why),
+    });
+    // It may have changed since it was read, when nobody watched it yet.
+    void this.#follow();
     this.#agent.events.emit({ event: "started", version: this.version });
   }
 
   async stop(): Promise<void> {
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
+    this.#doubt?.cancel();
     await this.#agent.stop();
     this.#agent.events.emit({ event: "stopped" });
   }
 
-  /** To be called when the process is awake anyway: looks whether a watched directory was replaced. */
+  /** To be called when the process is awake anyway: looks after the file's watch and the log's file. */
   refreshWatch(): void {
     this.#watch?.refresh();
+    if (this.#agent.warnings.has(logWarning)) this.#reopenLog();
+  }
+
+  #noteWatch(why: string | null): void {
+    if (why === null) this.#agent.warnings.clear(watchWarning);
+    else {
+      const message = `${why}; changes of the settings file are seen within a minute`;
+      this.#agent.warnings.raise(watchWarning, message, "mem-agent reload");
+    }
   }
 
   status(): AgentStatus {
@@ -150,24 +194,33 @@ export class Daemon implements DaemonFace {
     return this.#set("change the log level", parseLogLevel(level), options.save);
   }
 
-  #set(doing: string, parsed: ParsedChange, save: boolean): Promise<ChangeAnswer> {
+  #set(doing: string, change: ParsedChange, save: boolean): Promise<ChangeAnswer> {
     return this.#inTurn(async () => {
-      const merged = this.#agent.merged(doing, parsed, "socket");
-      let { live } = merged;
-      if (save) live = { ...live, file: await this.#save(parsed.change, live) };
-      this.#adopt({ live, changes: merged.changes });
-      const changes = merged.changes.map(({ key, from, to }) => ({ key, from, to }));
-      return { changes, saved: save ? this.#options.file : null };
+      const merged = save ? await this.#saved(doing, change) : this.#agent.merged(doing, change, "socket");
+      this.#adopt(merged);
+      return { changes: told(merged.changes), saved: save ? this.#options.file : null };
     });
   }
 
-  /** Writes the change into the file, and returns what the file says then. Nothing is applied when it cannot. */
-  async #save(change: ParsedChange["change"], live: LiveSettings): Promise<SettingsOverrides> {
+  /**
+   * What a change makes of the settings, with the change written into the file. What the file says by now is read
+   * first: an edit that nobody has noticed yet would otherwise count as known, and never be applied.
+   */
+  async #saved(doing: string, change: ParsedChange): Promise<Merged> {
     const { file } = this.#options;
     const { saveIntoToml } = await import("../config/save.ts");
-    const text = await saveIntoToml(readConfigText(file) ?? "", change, live.settings, { file });
-    replaceFile(file, text);
-    return await readOverrides(file);
+    for (let attempt = 0; attempt < saveAttemptsMax; attempt++) {
+      const { text } = await this.#reload();
+      const merged = this.#agent.merged(doing, change, "socket");
+      const saved = await saveIntoToml(text ?? "", change.change, merged.live.settings, { file });
+      const live = { ...merged.live, file: await parsed(saved, file) };
+      // From here to the new file nothing else of ours runs.
+      if (readConfigText(file) !== text) continue;
+      if (saved !== text) replaceFile(file, saved);
+      this.#loaded = this.#now();
+      return { live, changes: merged.changes };
+    }
+    throw new Fault("busy", `cannot save into ${file}: somebody else keeps writing it; try again`);
   }
 
   configShow(): readonly SettingInForce[] {
@@ -191,7 +244,7 @@ export class Daemon implements DaemonFace {
   }
 
   reload(): Promise<ChangeAnswer> {
-    return this.#inTurn(async () => ({ changes: await this.#reload(), saved: null }));
+    return this.#inTurn(async () => ({ changes: told((await this.#reload()).changes), saved: null }));
   }
 
   /** SIGHUP: the file is read again, and the log file opened again under its name. */
@@ -200,27 +253,54 @@ export class Daemon implements DaemonFace {
     await this.#follow();
   }
 
-  /** As `reload`, for a change that nobody waits for: what is wrong is logged and shown. */
-  async #follow(): Promise<void> {
+  /** As `reload`, for a change that nobody waits for: what is wrong is logged and shown, and not before a second look. */
+  #follow(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (await this.#looksUnfinished()) {
+        this.#doubt ??= this.#options.clock.after(doubtMs, () => {
+          this.#doubt = null;
+          void this.#inTurn(() => this.#tryReload());
+        });
+      } else await this.#tryReload();
+    });
+  }
+
+  /** Whether the file may be half-written: it is wrong, or nothing is left of what it said. */
+  async #looksUnfinished(): Promise<boolean> {
     try {
-      await this.reload();
+      const { text } = await readFile(this.#options.file);
+      return (text ?? "").trim() === "" && !saysNothing(this.#agent.live.file);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      return true;
+    }
+  }
+
+  async #tryReload(): Promise<void> {
+    try {
+      await this.#reload();
     } catch (error) {
       if (!isFault(error)) throw error;
     }
   }
 
-  async #reload(): Promise<readonly SettingChange[]> {
-    const { file, clock, log } = this.#options;
+  async #reload(): Promise<{ readonly text: string | null; readonly changes: readonly SettingChange[] }> {
+    this.#doubt?.cancel();
+    this.#doubt = null;
+    const { file, log } = this.#options;
     try {
-      const merged = applyReload(this.#agent.live, await readOverrides(file));
-      this.#loaded = new Date(clock.wallMs()).toISOString();
+      const { text, overrides } = await readFile(file);
+      const merged = applyReload(this.#agent.live, overrides);
+      this.#loaded = text === null ? null : this.#now();
       this.#fileProblems = [];
-      this.#agent.warnings.clear(configWarning);
-      if (merged.changes.length === 0) return [];
+      this.#agent.warnings.clear(fileWarning);
       this.#adopt(merged);
-      log.info("settings file read", { file, changes: merged.changes.length });
-      this.#agent.events.emit({ event: "reloaded", file, changes: merged.changes.length });
-      return merged.changes;
+      const count = merged.changes.length;
+      if (count > 0) {
+        log.info(text === null ? "settings file gone" : "settings file read", { file, changes: count });
+        this.#agent.events.emit({ event: "reloaded", file, changes: count });
+      }
+      return { text, changes: merged.changes };
     } catch (error) {
       if (!isFault(error)) throw error;
       this.#rejectFile(error);
@@ -233,11 +313,16 @@ export class Daemon implements DaemonFace {
     const { file, log } = this.#options;
     const known = this.#fileProblems.join("\n") === fault.problems.join("\n");
     this.#fileProblems = fault.problems;
-    if (!known) for (const problem of fault.problems) log.error("settings file refused", { problem });
+    if (known) return;
+    for (const problem of fault.problems) log.error("settings file refused", { problem });
     const more = fault.problems.length === 1 ? "" : ` (and ${fault.problems.length - 1} more)`;
     const message = `settings file refused, the settings in force stay: ${fault.problems[0] ?? fault.message}${more}`;
-    this.#agent.warnings.raise(configWarning, message, `mem-agent config check ${file}`);
-    if (!known) this.#agent.events.emit({ event: "reload_failed", file, problems: fault.problems });
+    this.#agent.warnings.raise(fileWarning, message, `mem-agent config check ${file}`);
+    this.#agent.events.emit({ event: "reload_failed", file, problems: fault.problems });
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock.wallMs()).toISOString();
   }
 
   /** One settings change after the other, whoever asks. */
@@ -247,21 +332,25 @@ export class Daemon implements DaemonFace {
     return result;
   }
 
-  #adopt(merged: { readonly live: LiveSettings; readonly changes: readonly SettingChange[] }): void {
-    const before = this.#agent.settings.log;
+  #adopt(merged: Merged): void {
     this.#agent.adopt(merged, true);
-    this.#applyLog(before, merged.live.settings.log);
+    this.#options.log.level = merged.live.settings.log.level;
+    this.#settleLog();
   }
 
-  #applyLog(before: LogSettings, now: LogSettings): void {
-    const { log } = this.#options;
-    log.level = now.level;
-    if (before.file === now.file && before.format === now.format) return;
-    this.#tryLog(() => log.setOutput(now.file, now.format));
+  /** Sends the log where the settings say, or tries it again. */
+  #settleLog(): void {
+    const { file, format } = this.#agent.settings.log;
+    if (file === this.#logOutput.file && format === this.#logOutput.format) return;
+    this.#tryLog(() => {
+      this.#options.log.setOutput(file, format);
+      this.#logOutput = { file, format };
+    });
   }
 
   #reopenLog(): void {
-    this.#tryLog(() => this.#options.log.reopen());
+    this.#settleLog();
+    if (this.#logOutput.file === this.#agent.settings.log.file) this.#tryLog(() => this.#options.log.reopen());
   }
 
   #tryLog(act: () => void): void {
@@ -270,7 +359,9 @@ export class Daemon implements DaemonFace {
       this.#agent.warnings.clear(logWarning);
     } catch (error) {
       if (!isFault(error)) throw error;
-      this.#agent.warnings.raise(logWarning, messageOf(error), "mem-agent config show");
+      const { file } = this.#logOutput;
+      const message = `${messageOf(error)}; the log goes on ${file === null ? "to stderr" : `into ${file}`}`;
+      this.#agent.warnings.raise(logWarning, message, "mem-agent config show");
     }
   }
 
@@ -281,6 +372,14 @@ export class Daemon implements DaemonFace {
   onEvent(listener: (event: TimedEvent) => void): () => void {
     return this.#agent.onEvent(listener);
   }
+}
+
+function told(changes: readonly SettingChange[]): ChangeAnswer["changes"] {
+  return changes.map(({ key, from, to }) => ({ key, from, to }));
+}
+
+function saysNothing(file: SettingsOverrides): boolean {
+  return saidValues(file).size === 0 && (file.memcg?.cgroups ?? []).length === 0;
 }
 
 function orNull<T>(read: () => T): T | null {

@@ -41,10 +41,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     journal: environment["JOURNAL_STREAM"] !== undefined,
     clock: systemClock,
   });
-  const daemon = new Daemon(
-    { version, file: config.file, flags, dryRun, kernelRoot: "/", clock: systemClock, log },
-    live,
-  );
+  const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
   // The socket first: it is what tells a second daemon from the first, before either touches the machine.
   const server = await serveSocket({ path: parseAddr(control.addr), face: daemon, log, clock: systemClock });
   try {
