@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
 import { compactChildCommand, runCompactChild } from "../../../src/agent/compact-child.ts";
@@ -124,4 +124,44 @@ describe("a real process", () => {
       "/",
     ]);
   });
+
+  test("ends when the agent is killed, though it is blocked in the kernel", async () => {
+    const fifo = join(kernel.root, "fifo");
+    expect(Bun.spawnSync(["mkfifo", fifo]).success).toBe(true);
+    const blocked = `
+      const { openSync, writeFileSync } = require("node:fs");
+      writeFileSync(${JSON.stringify(`${fifo}-next`)}, "");
+      openSync(${JSON.stringify(fifo)}, "r");
+    `;
+    const agent = `
+      const { spawnCompactChild } = await import(${JSON.stringify(processModule)});
+      console.log(spawnCompactChild([process.execPath, "-e", ${JSON.stringify(blocked)}]).pid);
+      await new Promise((resolve) => setTimeout(resolve, 60_000));
+    `;
+    const parent = Bun.spawn([process.execPath, "-e", agent], { stdout: "pipe", stderr: "inherit" });
+    const { value } = await parent.stdout.getReader().read();
+    const pid = Number(new TextDecoder().decode(value));
+    await until("the child at its read", () => existsSync(`${fifo}-next`) && stateOf(pid) === "S");
+    parent.kill("SIGKILL");
+    await until("the child's end", () => stateOf(pid) === "Z" || stateOf(pid) === null);
+  });
 });
+
+const processModule = join(import.meta.dir, "../../../src/agent/compact-process.ts");
+
+/** The letter of /proc/PID/stat; null when the process is gone. */
+function stateOf(pid: number): string | null {
+  try {
+    return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 4000;
+  while (!condition()) {
+    if (performance.now() > deadlineMs) throw new Error(`did not see ${what} within 4 s`);
+    await Bun.sleep(10);
+  }
+}
