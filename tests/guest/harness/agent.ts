@@ -23,9 +23,9 @@ export class GuestAgent implements AsyncDisposable {
     this.process = process;
   }
 
-  /** Starts `mem-agent serve` with these flags, and resolves when it answers. */
-  static async serve(guest: Guest, flags: string): Promise<GuestAgent> {
-    const process = await guest.spawn(`exec mem-agent serve ${flags}`);
+  /** Starts `mem-agent serve` with these flags, through `launcher`'s words if any, and resolves when it answers. */
+  static async serve(guest: Guest, flags: string, launcher = ""): Promise<GuestAgent> {
+    const process = await guest.spawn(`exec ${launcher} mem-agent serve ${flags}`);
     const agent = new GuestAgent(guest, process);
     const ended = process.exited.then((answer) => `${answer.status}: ${answer.stderr}`);
     await guest.until(
