@@ -7,7 +7,7 @@
  *                            Prints `stalling`, then `fired MS stopped MS`: when the trigger fired and when swap grew
  *                            last, both since the stall began. Ends once swap has not grown for 2 s.
  *   probe ask SOCKET PATH    asks for PATH again and again over one connection, every 5 ms, until it is killed. Prints
- *                            `busy US` for each answer that says "running":true, and `idle US` for each 20th other.
+ *                            `busy US` for each answer that says "running":true, and `idle US` for each other.
  *   probe send SOCKET        sends what it reads on its standard input, and prints what it is answered until that ends.
  */
 #define _GNU_SOURCE
@@ -124,13 +124,12 @@ static _Noreturn void ask(const char *path, const char *what) {
   char request[512];
   int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", what);
   int fd = connected(path);
-  for (unsigned idle = 0;; usleep(5000)) {
+  for (;; usleep(5000)) {
     uint64_t start = now_us();
     if (write(fd, request, (size_t)length) != length) fail("ask");
     const char *text = answer(fd);
     unsigned long long took = now_us() - start;
-    if (strstr(text, "\"running\":true") != NULL) printf("busy %llu\n", took);
-    else if (idle++ % 20 == 0) printf("idle %llu\n", took);
+    printf("%s %llu\n", strstr(text, "\"running\":true") == NULL ? "idle" : "busy", took);
   }
 }
 
