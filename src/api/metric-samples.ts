@@ -81,9 +81,10 @@ export function typeLabel(type: string): Labels {
 
 /**
  * Bytes by how long they were untouched at least: pages of a generation were last touched before the next younger one
- * was made.
+ * was made. Nothing where the backend knows no ages.
  */
 export function* idleBytes({ memcg }: View): Generator<Sample> {
+  if (memcg.targets.length > 0 && memcg.targets.every(({ generations }) => generations === null)) return;
   for (const type of ["anon", "file"] as const) {
     for (const ageSecs of idleAgesSecs) {
       let bytes = 0;

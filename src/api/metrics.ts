@@ -67,14 +67,14 @@ export const metrics = {
   sizeBytes: {
     name: "mem_agent_target_size_bytes",
     type: "gauge",
-    help: "Bytes of a cgroup on a node that the multi-gen LRU holds.",
+    help: "Bytes of a cgroup on a node that the kernel may reclaim.",
     labels: perTarget,
     collect: (view) => byTarget(view, { of: ({ size_bytes }) => ({ "": size_bytes }) }),
   },
   coldBytes: {
     name: "mem_agent_target_cold_bytes",
     type: "gauge",
-    help: "Bytes in the oldest of four generations: what the next run may evict.",
+    help: "Bytes in the oldest of four generations, or inactive with memory_reclaim: what the next run may evict.",
     labels: [...perTarget, "type"],
     collect: (view) =>
       byTarget(view, { of: ({ cold_bytes }) => ({ anon: cold_bytes.anon_bytes, file: cold_bytes.file_bytes }) }),

@@ -119,6 +119,14 @@ export function memcgSummary(memcg: Omit<MemcgStatus, "targets">): string {
   ]);
 }
 
+/** Which way is taken and why, and what stands in where what came back is not counted. */
+export function backendLines(memcg: Omit<MemcgStatus, "targets">, terminal: Terminal): string[] {
+  const { disabled, backend_why: why, refault_source: source } = memcg;
+  if (disabled) return [];
+  const standIn = source === "io_stall" ? "; io stall stands in for what came back" : "";
+  return fieldLines(terminal, "Backend", `${escapeControls(why)}${standIn}`);
+}
+
 export function renderMemcgStatus(
   status: MemcgStatus,
   filter: TargetFilter,
@@ -128,7 +136,7 @@ export function renderMemcgStatus(
   const targets = selectTargets(status.targets, filter);
   const lines = [
     ...fieldLines(terminal, "Memory", memcgSummary(status)),
-    ...(status.disabled ? [] : fieldLines(terminal, "Backend", escapeControls(status.backend_why))),
+    ...backendLines(status, terminal),
     ...fieldLines(terminal, "Given back", `${bytesText(evictedSum(status.evicted_bytes))}${ends(status)}`),
     "",
   ];

@@ -4,7 +4,7 @@ import { bytesText, percentText, spanText } from "../base/units.ts";
 import type { AgentStatus, MemcgStatus, OwnCost, TargetStatus, Warning } from "../agent/status.ts";
 import { compactRunText, compactSummary, freeText } from "./compact-screen.ts";
 import { generationsCell } from "./generations.ts";
-import { bytesCell, endCell, evictedSum, memcgSummary, selectTargets } from "./memcg-screen.ts";
+import { backendLines, bytesCell, endCell, evictedSum, memcgSummary, selectTargets } from "./memcg-screen.ts";
 import { clockText, countText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -80,6 +80,7 @@ function memcgLines(status: AgentStatus, nowMs: number, terminal: Terminal): str
     "bold",
   );
   lines.push(...fieldLines(terminal, "Memory", memcgSummary(memcg)));
+  lines.push(...backendLines(memcg, terminal));
   if (last === null) return [...lines, ...fieldLines(terminal, "  last run", "none yet")];
   const moved = last.would_evict_bytes ?? last.evicted_bytes;
   const text = joinParts([
@@ -87,7 +88,7 @@ function memcgLines(status: AgentStatus, nowMs: number, terminal: Terminal): str
     countText(last.targets, "target"),
     `${last.aged} aged`,
     last.skipped > 0 ? `${last.skipped} skipped` : null,
-    `took ${spanText(last.wall_secs)} (CPU ${spanText(last.cpu_secs)})`,
+    `took ${spanText(last.wall_secs)}`,
   ]);
   lines.push(...fieldLines(terminal, "  last run", text));
   const ended = countsText(last.ends);
