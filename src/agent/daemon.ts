@@ -3,28 +3,21 @@
  * changes, and writes into it when asked to.
  */
 import type { Clock, Timer } from "../base/clock.ts";
-import { Fault, isFault, messageOf } from "../base/fault.ts";
+import { Fault, isFault } from "../base/fault.ts";
 import type { Log } from "../base/log.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../config/change.ts";
-import {
-  applyReload,
-  saidValues,
-  startSettings,
-  type LiveSettings,
-  type Merged,
-  type SettingChange,
-} from "../config/merge.ts";
-import { problemsFault } from "../config/problems.ts";
+import { applyReload, saidValues, type LiveSettings, type Merged, type SettingChange } from "../config/merge.ts";
 import { ruleId, ruleValues } from "../config/rules.ts";
-import { settingList, type LogSettings, type SettingsOverrides } from "../config/schema.ts";
-import { parseConfig } from "../config/toml.ts";
+import { settingList, type SettingsOverrides } from "../config/schema.ts";
 import { readKernelRelease } from "../kernel/kernel-release.ts";
 import { readEnabled } from "../kernel/lru-gen.ts";
 import { pageBytes } from "../kernel/page-size.ts";
 import { ConfigWatch, readConfigText } from "./config-file.ts";
+import { parsedConfig, readConfig } from "./config-read.ts";
 import { replaceFile } from "./config-save.ts";
 import type { TimedEvent } from "./events.ts";
 import type { ChangeAnswer, DaemonFace, SettingInForce } from "./face.ts";
+import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "./mem-agent.ts";
 import { ownCost } from "./own-cost.ts";
 import { readPrerequisiteFacts } from "./prerequisite-facts.ts";
@@ -42,7 +35,6 @@ export interface DaemonOptions {
 
 const fileWarning = "config_file";
 const watchWarning = "config_watch";
-const logWarning = "log_file";
 
 /**
  * A file that is wrong, empty or gone may be one that somebody is just writing: it is looked at once more after this
@@ -52,40 +44,16 @@ const doubtMs = 1000;
 /** How often a save begins anew because the file changed under it. */
 const saveAttemptsMax = 5;
 
-/** What the settings are before anything runs: the file, then the flags. Fault `invalid` with every problem of the file. */
-export async function readSettings(file: string, flags: SettingsOverrides): Promise<LiveSettings> {
-  return startSettings({ file: (await readFile(file)).overrides, flags });
-}
-
-interface ReadFile {
-  /** Null where there is no file. */
-  readonly text: string | null;
-  readonly overrides: SettingsOverrides;
-}
-
-/** Faults: `invalid` with every problem of the file, `denied`, `io`. */
-async function readFile(file: string): Promise<ReadFile> {
-  const text = readConfigText(file);
-  return { text, overrides: await parsed(text ?? "", file) };
-}
-
-async function parsed(text: string, file: string): Promise<SettingsOverrides> {
-  const { overrides, problems } = await parseConfig(text, { file });
-  if (problems.length > 0) throw problemsFault(`use ${file}`, problems);
-  return overrides;
-}
-
 export class Daemon implements DaemonFace {
   readonly version: string;
   readonly #options: DaemonOptions;
   readonly #agent: MemAgent;
   readonly #started: string;
+  readonly #log: LiveLog;
   #watch: ConfigWatch | null = null;
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
   #doubt: Timer | null = null;
-  /** Where the log really goes: not to where the settings say when that cannot be opened. */
-  #logOutput: Pick<LogSettings, "file" | "format">;
   /** Reloads and saves follow each other: each sees what the one before left. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -97,7 +65,7 @@ export class Daemon implements DaemonFace {
     this.#agent = new MemAgent({ kernelRoot, clock, log, dryRun });
     this.#agent.adopt({ live, changes: [] }, false);
     this.#started = this.#now();
-    this.#logOutput = live.settings.log;
+    this.#log = new LiveLog(log, live.settings.log, this.#agent.warnings);
   }
 
   /** Faults: as MemAgent's `start`. */
@@ -126,7 +94,7 @@ export class Daemon implements DaemonFace {
   /** To be called when the process is awake anyway: looks after the file's watch and the log's file. */
   refreshWatch(): void {
     this.#watch?.refresh();
-    if (this.#agent.warnings.has(logWarning)) this.#reopenLog();
+    this.#log.look();
   }
 
   #noteWatch(why: string | null): void {
@@ -138,6 +106,7 @@ export class Daemon implements DaemonFace {
   }
 
   status(): AgentStatus {
+    this.#log.look();
     const { memcg, compact } = { memcg: this.#agent.memcgSummary(), compact: this.#agent.compactStatus() };
     const warnings = this.#agent.warningList;
     const { settings } = this.#agent;
@@ -213,7 +182,7 @@ export class Daemon implements DaemonFace {
       const { text } = await this.#reload();
       const merged = this.#agent.merged(doing, change, "socket");
       const saved = await saveIntoToml(text ?? "", change.change, merged.live.settings, { file });
-      const live = { ...merged.live, file: await parsed(saved, file) };
+      const live = { ...merged.live, file: await parsedConfig(saved, file) };
       // From here to the new file nothing else of ours runs.
       if (readConfigText(file) !== text) continue;
       if (saved !== text) replaceFile(file, saved);
@@ -249,7 +218,7 @@ export class Daemon implements DaemonFace {
 
   /** SIGHUP: the file is read again, and the log file opened again under its name. */
   async hangUp(): Promise<void> {
-    this.#reopenLog();
+    this.#log.reopen();
     await this.#follow();
   }
 
@@ -268,7 +237,7 @@ export class Daemon implements DaemonFace {
   /** Whether the file may be half-written: it is wrong, or nothing is left of what it said. */
   async #looksUnfinished(): Promise<boolean> {
     try {
-      const { text } = await readFile(this.#options.file);
+      const { text } = await readConfig(this.#options.file);
       return (text ?? "").trim() === "" && !saysNothing(this.#agent.live.file);
     } catch (error) {
       if (!isFault(error)) throw error;
@@ -289,7 +258,7 @@ export class Daemon implements DaemonFace {
     this.#doubt = null;
     const { file, log } = this.#options;
     try {
-      const { text, overrides } = await readFile(file);
+      const { text, overrides } = await readConfig(file);
       const merged = applyReload(this.#agent.live, overrides);
       this.#loaded = text === null ? null : this.#now();
       this.#fileProblems = [];
@@ -334,35 +303,7 @@ export class Daemon implements DaemonFace {
 
   #adopt(merged: Merged): void {
     this.#agent.adopt(merged, true);
-    this.#options.log.level = merged.live.settings.log.level;
-    this.#settleLog();
-  }
-
-  /** Sends the log where the settings say, or tries it again. */
-  #settleLog(): void {
-    const { file, format } = this.#agent.settings.log;
-    if (file === this.#logOutput.file && format === this.#logOutput.format) return;
-    this.#tryLog(() => {
-      this.#options.log.setOutput(file, format);
-      this.#logOutput = { file, format };
-    });
-  }
-
-  #reopenLog(): void {
-    this.#settleLog();
-    if (this.#logOutput.file === this.#agent.settings.log.file) this.#tryLog(() => this.#options.log.reopen());
-  }
-
-  #tryLog(act: () => void): void {
-    try {
-      act();
-      this.#agent.warnings.clear(logWarning);
-    } catch (error) {
-      if (!isFault(error)) throw error;
-      const { file } = this.#logOutput;
-      const message = `${messageOf(error)}; the log goes on ${file === null ? "to stderr" : `into ${file}`}`;
-      this.#agent.warnings.raise(logWarning, message, "mem-agent config show");
-    }
+    this.#log.follow(merged.live.settings.log);
   }
 
   run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport> {

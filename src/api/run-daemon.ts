@@ -1,6 +1,7 @@
 /** The daemon as a process: settings, log, agent, socket, signals, service manager, and a clean end. */
 import { statSync } from "node:fs";
-import { Daemon, readSettings } from "../agent/daemon.ts";
+import { readSettings } from "../agent/config-read.ts";
+import { Daemon } from "../agent/daemon.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
 import { Fault, isFault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";

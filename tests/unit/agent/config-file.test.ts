@@ -9,12 +9,12 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
-  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ConfigWatch, readConfigText } from "../../../src/agent/config-file.ts";
+import { configMap, plainFile, replaceBy, swapConfigMap, ways } from "./config-file-ways.ts";
 import { SteppedClock } from "./memcg-kernel.ts";
 
 let top: string;
@@ -61,155 +61,12 @@ async function settled(): Promise<void> {
   await clock.pass(1000);
 }
 
-interface Way {
-  readonly name: string;
-  /** Makes what is there before; returns the watched path. */
-  readonly before: () => string;
-  readonly act: (path: string) => void;
-  readonly reads: string | null;
-}
-
-function plainFile(text = "old"): string {
-  const path = join(top, "conf", "agent.toml");
-  mkdirSync(dirname(path));
-  writeFileSync(path, text);
-  return path;
-}
-
-function nothingThere(): string {
-  return join(top, "conf", "deep", "agent.toml");
-}
-
-/** As Kubernetes mounts a ConfigMap: the file is a link through `..data`, which is swapped as a whole. */
-function configMap(): string {
-  const folder = join(top, "map");
-  mkdirSync(join(folder, "..1"), { recursive: true });
-  writeFileSync(join(folder, "..1", "agent.toml"), "old");
-  symlinkSync("..1", join(folder, "..data"));
-  symlinkSync("..data/agent.toml", join(folder, "agent.toml"));
-  return join(folder, "agent.toml");
-}
-
-function swapConfigMap(folder: string, text: string, version: string): void {
-  mkdirSync(join(folder, `..${version}`));
-  writeFileSync(join(folder, `..${version}`, "agent.toml"), text);
-  symlinkSync(`..${version}`, join(folder, "..data_tmp"));
-  renameSync(join(folder, "..data_tmp"), join(folder, "..data"));
-}
-
-function replaceBy(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text);
-  renameSync(`${path}.new`, path);
-}
-
-const ways: readonly Way[] = [
-  { name: "written in place", before: plainFile, act: (path) => writeFileSync(path, "new"), reads: "new" },
-  { name: "appended to", before: plainFile, act: (path) => appendFileSync(path, "er"), reads: "older" },
-  { name: "replaced by rename, as by sed -i", before: plainFile, act: (path) => replaceBy(path, "new"), reads: "new" },
-  {
-    name: "moved away and written anew, as by vim with backups",
-    before: plainFile,
-    act: (path) => {
-      renameSync(path, `${path}~`);
-      writeFileSync(path, "new");
-      rmSync(`${path}~`);
-    },
-    reads: "new",
-  },
-  { name: "removed", before: plainFile, act: (path) => rmSync(path), reads: null },
-  {
-    name: "written with its size and time of change kept",
-    before: plainFile,
-    act: (path) => {
-      writeFileSync(path, "new");
-      utimesSync(path, 1, 1);
-    },
-    reads: "new",
-  },
-  {
-    name: "made where there was no file",
-    before: () => {
-      const path = plainFile();
-      rmSync(path);
-      return path;
-    },
-    act: (path) => writeFileSync(path, "new"),
-    reads: "new",
-  },
-  {
-    name: "made with the folders above it",
-    before: nothingThere,
-    act: (path) => {
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, "new");
-    },
-    reads: "new",
-  },
-  {
-    name: "swapped with the whole ConfigMap",
-    before: configMap,
-    act: (path) => swapConfigMap(dirname(path), "new", "2"),
-    reads: "new",
-  },
-  {
-    name: "changed where a link in another folder leads to",
-    before: () => {
-      mkdirSync(join(top, "real"));
-      mkdirSync(join(top, "via"));
-      writeFileSync(join(top, "real", "file"), "old");
-      symlinkSync(join(top, "real", "file"), join(top, "via", "link"));
-      symlinkSync("via/link", join(top, "agent.toml"));
-      return join(top, "agent.toml");
-    },
-    act: () => replaceBy(join(top, "real", "file"), "new"),
-    reads: "new",
-  },
-  {
-    name: "led elsewhere by a link in the middle",
-    before: () => {
-      mkdirSync(join(top, "via"));
-      writeFileSync(join(top, "one"), "old");
-      writeFileSync(join(top, "two"), "new");
-      symlinkSync("../one", join(top, "via", "link"));
-      symlinkSync("via/link", join(top, "agent.toml"));
-      return join(top, "agent.toml");
-    },
-    act: () => {
-      symlinkSync("../two", join(top, "via", "other"));
-      renameSync(join(top, "via", "other"), join(top, "via", "link"));
-    },
-    reads: "new",
-  },
-  {
-    name: "replaced with its whole folder",
-    before: plainFile,
-    act: (path) => {
-      mkdirSync(join(top, "next"));
-      writeFileSync(join(top, "next", "agent.toml"), "new");
-      renameSync(dirname(path), join(top, "away"));
-      renameSync(join(top, "next"), dirname(path));
-    },
-    reads: "new",
-  },
-  {
-    name: "gone with a folder far above it",
-    before: () => {
-      const path = nothingThere();
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, "old");
-      return path;
-    },
-    act: () => renameSync(join(top, "conf"), join(top, "away")),
-    reads: null,
-  },
-];
-
 describe("is told once when the file is", () => {
   for (const { name, before, act, reads } of ways) {
     test(name, async () => {
-      const path = before();
+      const path = before(top);
       watching(path);
-      act(path);
+      act(path, top);
       await settled();
       expect(heard).toEqual([reads]);
       expect(clock.nextMs).toBeNull();
@@ -220,9 +77,9 @@ describe("is told once when the file is", () => {
 describe("goes on after", () => {
   for (const { name, before, act } of ways.filter(({ reads }) => reads === "new")) {
     test(name, async () => {
-      const path = before();
+      const path = before(top);
       watching(path);
-      act(path);
+      act(path, top);
       await settled();
       appendFileSync(path, "er");
       await settled();
@@ -231,7 +88,7 @@ describe("goes on after", () => {
   }
 
   test("many renames, swaps and replaced folders", async () => {
-    const path = plainFile();
+    const path = plainFile(top);
     watching(path);
     for (let round = 0; round < 5; round++) {
       replaceBy(path, `a${round}`);
@@ -245,7 +102,7 @@ describe("goes on after", () => {
   });
 
   test("many swaps of a ConfigMap whose old versions are removed", async () => {
-    const path = configMap();
+    const path = configMap(top);
     watching(path);
     for (let version = 2; version < 7; version++) {
       swapConfigMap(dirname(path), `v${version}`, String(version));
@@ -258,7 +115,7 @@ describe("goes on after", () => {
 
 describe("the settle time", () => {
   test("takes a write in two steps for one version", async () => {
-    const path = plainFile();
+    const path = plainFile(top);
     watching(path);
     writeFileSync(path, "");
     while (clock.nextMs === null) await Bun.sleep(1);
@@ -273,7 +130,7 @@ describe("the settle time", () => {
   });
 
   test("begins anew when a write was not told", async () => {
-    const path = plainFile();
+    const path = plainFile(top);
     watching(path);
     writeFileSync(path, "");
     // Told or not: it comes within a millisecond of the first.
@@ -287,7 +144,7 @@ describe("the settle time", () => {
   });
 
   test("ends a second after the first write, however long a writer goes on", async () => {
-    const path = plainFile();
+    const path = plainFile(top);
     watching(path);
     for (let step = 0; step < 10; step++) {
       appendFileSync(path, String(step));
@@ -308,7 +165,7 @@ describe("is not told", () => {
   ];
   for (const [name, act] of idle) {
     test(name, async () => {
-      const path = plainFile();
+      const path = plainFile(top);
       watching(path);
       act(path);
       await Bun.sleep(quietMs);
@@ -317,7 +174,7 @@ describe("is not told", () => {
   }
 
   test("anything after the end", async () => {
-    const path = plainFile();
+    const path = plainFile(top);
     const watch = watching(path);
     appendFileSync(path, "er");
     while (clock.nextMs === null) await Bun.sleep(1);
@@ -332,7 +189,7 @@ describe("is not told", () => {
 });
 
 test("what the kernel did not tell is found by refresh", async () => {
-  const path = plainFile();
+  const path = plainFile(top);
   const watch = watching(path);
   appendFileSync(path, "er");
   watch.refresh();
@@ -350,15 +207,24 @@ test("a loop of links is no file", async () => {
   expect(heard).toEqual(["new"]);
 });
 
-const isRoot = process.getuid?.() === 0;
-
-/** Nothing but a lack of watches keeps root from watching a folder. */
-test.if(!isRoot)("a folder that cannot be watched is told, and that it can be again", () => {
-  const path = plainFile();
-  chmodSync(dirname(path), 0o300);
-  const watch = watching(path);
-  expect(troubles).toEqual([`cannot watch ${dirname(path)}: EACCES`]);
-  chmodSync(dirname(path), 0o700);
+test("a folder that cannot be watched is told, and that it can be again", () => {
+  const path = plainFile(top);
+  chmodSync(top, 0o711);
+  chmodSync(dirname(path), 0o311);
+  const watch = asNobody(() => watching(path));
+  expect(troubles.at(-1)).toMatch(/^cannot watch .*: EACCES$/);
   watch.refresh();
   expect(troubles.at(-1)).toBeNull();
 });
+
+/** Root may watch everything, so the test becomes somebody else for a moment; somebody else gives the right back. */
+function asNobody<T>(act: () => T): T {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    return act();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    else chmodSync(join(top, "conf"), 0o700);
+  }
+}
