@@ -42,9 +42,12 @@ export class LruGenBackend implements Backend {
     else for (const target of this.#registry.targets()) target.generationCount = 0;
     let cgroup: CgroupState | null = null;
     let path: string | null = null;
+    let seenId: string | null = null;
     this.#lruGen.scan((id, seenPath, node, generations, count) => {
-      if (seenPath !== path) {
+      // A dead cgroup with pages left is listed beside the living one of its name.
+      if (seenPath !== path || id !== seenId) {
         path = seenPath;
+        seenId = id;
         cgroup = identify ? this.#identify(seenPath, id) : this.#known(seenPath, id);
       }
       if (cgroup === null) return;
@@ -110,7 +113,7 @@ export class LruGenBackend implements Backend {
 
   #identify(path: string, id: string): CgroupState | null {
     // 0 marks a cgroup that is offline.
-    if (id === "0") return null;
+    if (id === "0" || this.#registry.hasLiving(path)) return null;
     try {
       return this.#registry.seeCgroup(path, id, cgroupInode(this.#root, this.#tree, path));
     } catch (error) {

@@ -158,8 +158,8 @@ export class MemcgRegistry {
   }
 
   /**
-   * One cgroup of the snapshot. `inode` is null when it could not be found any more, which drops it. Called for a
-   * cgroup before it is called for the cgroups below it, as the kernel lists them.
+   * One cgroup of the snapshot. Called for a cgroup before it is called for the cgroups below it, as the kernel lists
+   * them. Of two with one name the later counts, the dead being older; see `hasLiving`.
    */
   seeCgroup(path: string, id: string, inode: number): CgroupState {
     let cgroup = this.cgroups.get(path);
@@ -168,13 +168,16 @@ export class MemcgRegistry {
       cgroup = new CgroupState(path, inode, id, this.#parentOf(path));
       cgroup.parent?.children.add(cgroup);
       this.cgroups.set(path, cgroup);
-    } else if (cgroup.seenInScan === this.#scan && cgroup.id === String(inode)) {
-      // A dead cgroup of the same name may be listed too: the one whose id is its inode is the living one.
-      return cgroup;
     }
     cgroup.id = id;
     cgroup.seenInScan = this.#scan;
     return cgroup;
+  }
+
+  /** True when this snapshot has shown a cgroup whose id is its inode: another one of its name is dead. */
+  hasLiving(path: string): boolean {
+    const cgroup = this.cgroups.get(path);
+    return cgroup !== undefined && cgroup.seenInScan === this.#scan && cgroup.id === String(cgroup.inode);
   }
 
   seeTarget(cgroup: CgroupState, node: number, settingsOf: SettingsOfTarget): TargetState {

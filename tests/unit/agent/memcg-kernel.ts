@@ -92,6 +92,7 @@ export class MemcgKernel implements Disposable {
   looks = 0;
   opened = 0;
   readonly #cgroups = new Map<string, ModelCgroup>();
+  readonly #dead: ModelCgroup[] = [];
   readonly #stalls = new Map<string, { memoryUs: number; ioUs: number }>();
   readonly #usage = new Map<string, number>();
   readonly #events = new Map<string, { refaulted: number; stolen: number }>();
@@ -176,6 +177,13 @@ export class MemcgKernel implements Disposable {
     rmSync(`${folder}.old`, { recursive: true });
   }
 
+  /** Removed, but with pages left: listed before whoever gets its name, under the id that the kernel gives the dead. */
+  leaveDead(path: string, id: string): void {
+    const cgroup = this.#cgroup(path);
+    this.remove(path);
+    this.#dead.push({ ...cgroup, id });
+  }
+
   protect(path: string, { low = 0, min = 0 }: { readonly low?: number; readonly min?: number }): void {
     this.#write(`${this.#inner(path)}/memory.low`, `${low * pageBytes}\n`);
     this.#write(`${this.#inner(path)}/memory.min`, `${min * pageBytes}\n`);
@@ -217,9 +225,7 @@ export class MemcgKernel implements Disposable {
 
   /** Oldest first. */
   generations(path: string, node = 0): readonly Generation[] {
-    return this.#node(path, node).generations.map(({ seq, bornMs, anonPages, filePages }) => {
-      return { seq, ageMs: this.clock.monotonicMs() - bornMs, anonPages, filePages };
-    });
+    return this.#aged(this.#node(path, node).generations);
   }
 
   /** What the agent opens in the place of lru_gen. */
@@ -238,9 +244,13 @@ export class MemcgKernel implements Disposable {
 
   #scan(visit: LruGenVisitor): LruGenScan {
     this.looks++;
-    for (const { id, path, nodes } of this.#cgroups.values()) {
-      for (const { node } of nodes) {
-        const generations = this.generations(path, node);
+    const listed = [...this.#cgroups.values()].flatMap((living) => [
+      ...this.#dead.filter(({ path }) => path === living.path),
+      living,
+    ]);
+    for (const { id, path, nodes } of listed) {
+      for (const { node, generations: model } of nodes) {
+        const generations = this.#aged(model);
         const numbers = (of: (generation: Generation) => number): Float64Array =>
           Float64Array.from(generations.map(of));
         visit(
@@ -258,6 +268,12 @@ export class MemcgKernel implements Disposable {
       }
     }
     return { cgroups: this.#cgroups.size, malformedLines: 0 };
+  }
+
+  #aged(model: ModelNode["generations"]): readonly Generation[] {
+    return model.map(({ seq, bornMs, anonPages, filePages }) => {
+      return { seq, ageMs: this.clock.monotonicMs() - bornMs, anonPages, filePages };
+    });
   }
 
   /** As the kernel: one command after the other; the first that fails, or a signal, ends the write. */

@@ -412,6 +412,21 @@ describe("a run", () => {
     expect(serving.target("/a")).toMatchObject({ agings: 1, runs: 1, last_end: "not_ready" });
   });
 
+  test.each([
+    ["without an id", "0"],
+    ["under its inode", "987654321"],
+  ])("tells a cgroup from a dead one of its name, which is listed %s", async (_, deadId) => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", { anonPages: 0, filePages: 77 });
+    kernel.leaveDead("/a", deadId);
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    for (let run = 0; run < 3; run++) await serving.next();
+    expect(serving.target("/a")).toMatchObject({ id: kernel.id("/a"), agings: 3, size_bytes: 0 });
+    expect(serving.target("/a").evicted_bytes.file_bytes).toBe(10_000 * pageBytes);
+    expect(serving.commands("+").some((command) => command.startsWith(`+ ${deadId} `))).toBe(false);
+  });
+
   test("says what a dry run would evict, and evicts nothing", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", cold);
