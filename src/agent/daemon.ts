@@ -34,6 +34,7 @@ export interface DaemonOptions {
 }
 
 const fileWarning = "config_file";
+const socketWarning = "control_socket";
 const watchWarning = "config_watch";
 
 /**
@@ -92,9 +93,15 @@ export class Daemon implements DaemonFace {
   }
 
   /** To be called when the process is awake anyway: looks after the file's watch and the log's file. */
-  refreshWatch(): void {
+  lookAround(): void {
     this.#watch?.refresh();
     this.#log.look();
+  }
+
+  /** What is wrong with the control socket, or null. */
+  noteSocket(why: string | null): void {
+    if (why === null) this.#agent.warnings.clear(socketWarning);
+    else this.#agent.warnings.raise(socketWarning, why, "mem-agent config show");
   }
 
   #noteWatch(why: string | null): void {

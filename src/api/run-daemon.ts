@@ -3,12 +3,11 @@ import { statSync } from "node:fs";
 import { readSettings } from "../agent/config-read.ts";
 import { Daemon } from "../agent/daemon.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
-import { Fault, isFault, messageOf } from "../base/fault.ts";
+import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
 import type { SettingsOverrides } from "../config/schema.ts";
 import { ServiceManager, watchdogPeriodMs } from "../kernel/notify.ts";
-import { parseAddr } from "../base/address.ts";
-import { serveSocket, type SocketServer } from "./server.ts";
+import { ControlSocket } from "./control-socket.ts";
 
 export interface RunDaemonOptions {
   readonly version: string;
@@ -21,7 +20,7 @@ export interface RunDaemonOptions {
 
 /** SIGTERM ends the process within this time, whatever the kernel is doing for it. */
 const stopMsMax = 900;
-/** How often to look after what nobody tells us of: the socket's file, and a watched directory that was replaced. */
+/** How often to look after what nobody tells us of: the socket's file, a mount over a watched folder, a full disk. */
 const housekeepingMs = 60_000;
 const standardError = 2;
 
@@ -44,17 +43,25 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   });
   const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
   // The socket first: it is what tells a second daemon from the first, before either touches the machine.
-  const server = await serveSocket({ path: parseAddr(control.addr), face: daemon, log, clock: systemClock });
+  const socket = await ControlSocket.open(control.addr, {
+    face: daemon,
+    log,
+    clock: systemClock,
+    trouble: (why) => daemon.noteSocket(why),
+  });
+  daemon.onEvent((event) => {
+    if (event.event === "setting_changed" && event.key === "control.addr") void socket.follow(String(event.to));
+  });
   try {
     daemon.start();
   } catch (error) {
-    await server.stop();
+    await socket.stop();
     throw error;
   }
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
-  const signal = await serveUntilSignal(daemon, server, log, environment);
+  const signal = await serveUntilSignal(daemon, socket, log, environment);
   log.info("stopping", { signal });
-  await endWithin(stopMsMax, [daemon.stop(), server.stop()]);
+  await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
   log.flush();
   return 0;
 }
@@ -62,16 +69,16 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
 /** Resolves with the name of the signal that asks for the end. */
 async function serveUntilSignal(
   daemon: Daemon,
-  server: SocketServer,
+  socket: ControlSocket,
   log: Log,
   environment: RunDaemonOptions["environment"],
 ): Promise<string> {
   const manager = serviceManager(environment, log);
-  const timers = [every(housekeepingMs, () => void keepHouse(daemon, server, log))];
+  const timers = [every(housekeepingMs, () => keepHouse(daemon, socket))];
   const watchdogMs = manager === null ? null : watchdogPeriodMs(environment, process.pid);
   if (watchdogMs !== null) timers.push(every(watchdogMs, () => manager?.notify("WATCHDOG=1")));
   const hangUp = (): void => {
-    void keepHouse(daemon, server, log);
+    keepHouse(daemon, socket);
     void daemon.hangUp();
   };
   process.on("SIGHUP", hangUp);
@@ -86,15 +93,9 @@ async function serveUntilSignal(
   return signal;
 }
 
-async function keepHouse(daemon: Daemon, server: SocketServer, log: Log): Promise<void> {
-  daemon.refreshWatch();
-  try {
-    if ((await server.ensurePresent()) === "restored")
-      log.warn("the control socket was gone and is back", { path: server.path });
-  } catch (error) {
-    if (!isFault(error)) throw error;
-    log.error("the control socket is gone", { path: server.path, error: messageOf(error) });
-  }
+function keepHouse(daemon: Daemon, socket: ControlSocket): void {
+  daemon.lookAround();
+  void socket.look();
 }
 
 function serviceManager(environment: RunDaemonOptions["environment"], log: Log): ServiceManager | null {

@@ -45,10 +45,10 @@ describe("the log", () => {
     expect(warning?.message).toBe(
       `cannot append to the log file ${other}: ENOENT; the log goes on into ${trial.logPath}`,
     );
-    made.refreshWatch();
+    made.lookAround();
     expect(made.status().health).toBe("warning");
     mkdirSync(folder);
-    made.refreshWatch();
+    made.lookAround();
     expect(made.status().health).toBe("ok");
     await made.memcgSet({ swap: true }, { save: false });
     expect(readFileSync(other, "utf8")).toContain("memcg.swap");
