@@ -6,13 +6,18 @@ export const socketPathBytesMax = 107;
 
 /** The socket's path. Fault `invalid` with every problem of the address. */
 export function parseAddr(addr: string): string {
-  const path = addr.startsWith("unix://") ? addr.slice("unix://".length) : addr;
-  const problems = addrProblems(path, addr);
-  if (problems.length === 0) return path;
+  const problems = addrProblems(addr);
+  if (problems.length === 0) return pathOf(addr);
   throw new Fault("invalid", `cannot use the address ${JSON.stringify(addr)}: ${problems.join("; ")}`, { problems });
 }
 
-function addrProblems(path: string, addr: string): string[] {
+function pathOf(addr: string): string {
+  return addr.startsWith("unix://") ? addr.slice("unix://".length) : addr;
+}
+
+/** What keeps it from being an address; empty for a right one. */
+export function addrProblems(addr: string): string[] {
+  const path = pathOf(addr);
   const problems: string[] = [];
   if (!path.startsWith("/")) {
     const scheme = /^([a-z]+):\/\//.exec(addr)?.[1];

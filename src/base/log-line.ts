@@ -9,7 +9,8 @@
 export const logLevels = ["trace", "debug", "info", "warn", "error", "critical"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-export type LogFormat = "text" | "json";
+export const logFormats = ["text", "json"] as const;
+export type LogFormat = (typeof logFormats)[number];
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface LogEntry {

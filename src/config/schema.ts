@@ -5,6 +5,8 @@
  * names are the ones of the file and of the socket, so that nothing maps one name to another.
  */
 import * as v from "valibot";
+import { addrProblems, socketPathBytesMax } from "../base/address.ts";
+import { logFormats, logLevels } from "../base/log-line.ts";
 import { normalizePath } from "./path.ts";
 
 /** What a value may be; the texts for people and the reading of flags derive from it. */
@@ -78,16 +80,6 @@ function wholeOrNever(fallback: number | "never", text: string) {
     v.union([v.literal("never"), v.pipe(v.number(), v.safeInteger(), v.minValue(0))]),
     v.metadata({ kind: { type: "whole", min: 0, max: null, word: "never" }, unit: "runs", fallback, text }),
   );
-}
-
-/** A socket's path has 108 bytes in `sockaddr_un`, the last of them NUL; see unix(7). */
-const socketPathBytesMax = 107;
-
-/** The path of a socket address, `unix:///path` or a bare absolute path; null for anything else. */
-export function socketPath(address: string): string | null {
-  const path = address.startsWith("unix://") ? address.slice("unix://".length) : address;
-  if (!path.startsWith("/") || path.endsWith("/") || path.includes("\0")) return null;
-  return new TextEncoder().encode(path).length > socketPathBytesMax ? null : path;
 }
 
 /** What a rule may say of its cgroups. */
@@ -174,12 +166,12 @@ const compact = v.strictObject({
 const control = v.strictObject({
   addr: v.pipe(
     v.string(),
-    v.check((text) => socketPath(text) !== null),
+    v.check((text) => addrProblems(text).length === 0),
     v.metadata({
       kind: {
         type: "text",
         noun: "a socket address",
-        allowed: "unix:///path or an absolute path, at most 107 bytes long",
+        allowed: `unix:///path or an absolute path, at most ${socketPathBytesMax} bytes long`,
       },
       unit: null,
       fallback: "unix:///run/mem-agent.sock",
@@ -187,9 +179,6 @@ const control = v.strictObject({
     }),
   ),
 });
-
-export const logLevels = ["trace", "debug", "info", "warn", "error", "critical"] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 const log = v.strictObject({
   level: choice(logLevels, "info", "the least important messages that are logged"),
@@ -202,7 +191,7 @@ const log = v.strictObject({
       text: "file that the log is appended to; stderr when left out",
     }),
   ),
-  format: choice(["text", "json"], "text", "one line of text, or one JSON object a line"),
+  format: choice(logFormats, "text", "one line of text, or one JSON object a line"),
 });
 
 /** The sections of the file, each with the schema of its keys; rules stand in `memcg.cgroups` beside the keys. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { defaultSettings, ruleSettingList, settingList, socketPath } from "../../../src/config/schema.ts";
+import { defaultSettings, ruleSettingList, settingList } from "../../../src/config/schema.ts";
 import { allowedText, readValue, valueOfText } from "../../../src/config/values.ts";
 
 const percent = "a number from 0 to 100, decimals too";
@@ -151,15 +151,4 @@ test.each([
         ? ({ type, min: 0, max: 1 } as const)
         : { type };
   expect(valueOfText(kind, text)).toEqual(value);
-});
-
-test.each([
-  ["unix:///run/x", "/run/x"],
-  ["/run/x", "/run/x"],
-  ["unix://run/x", null],
-  ["run/x", null],
-  ["/run/", null],
-  [`/${"ä".repeat(54)}`, null],
-] as const)("the path of the address %s is %p", (address, path) => {
-  expect(socketPath(address)).toBe(path);
 });
