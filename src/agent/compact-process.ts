@@ -3,6 +3,7 @@ import { sleep, type Clock } from "../base/clock.ts";
 import { messageOf } from "../base/fault.ts";
 import type { CompactSettings } from "../config/schema.ts";
 import type { CompactEnd } from "../core/compaction.ts";
+import { ownExecutable } from "../kernel/self.ts";
 import { CompactGuard } from "./compact-guard.ts";
 
 const lookMs = 50;
@@ -26,7 +27,9 @@ export type SpawnChild = (command: readonly string[]) => CompactChild;
  * killed with SIGKILL we could not end it ourselves.
  */
 export const spawnCompactChild: SpawnChild = (command) => {
-  const child = Bun.spawn([...command], {
+  const [program = "", ...words] = command;
+  // The file of that name may be another by now, or gone: an update replaces it under us.
+  const child = Bun.spawn([program === process.execPath ? ownExecutable(program) : program, ...words], {
     cwd: "/",
     env: { BUN_FEATURE_FLAG_NO_ORPHANS: "1" },
     stdin: "ignore",

@@ -109,8 +109,9 @@ export class MemAgent {
   start(): void {
     if (this.#state !== "new") throw new Fault("busy", "cannot start: this agent was started before; make a new one");
     const { memcg, compact } = this.#live.settings;
-    meetPrerequisites(this.#root, { memcg: { ...memcg, disabled: this.#memcg.disabled }, compact }, this.#log);
-    this.#memcg.open();
+    if (this.#memcg.disabled)
+      meetPrerequisites(this.#root, { memcg: { ...memcg, disabled: true }, compact }, this.#log);
+    else this.#memcg.open();
     this.#compactor.begin(compact);
     this.#compactRanMs = this.#clock.monotonicMs();
     this.#state = "started";
@@ -184,7 +185,7 @@ export class MemAgent {
     try {
       this.#compactor.begin(this.#live.settings.compact);
     } catch (error) {
-      this.#failed("compact", error);
+      this.#compactFailed(error);
     }
   }
 
@@ -257,20 +258,25 @@ export class MemAgent {
     const nowMs = this.#clock.monotonicMs();
     const memcgDue = this.#memcg.nextDueMs();
     if (memcgDue !== null && memcgDue <= nowMs && !this.#memcg.running) {
-      await this.#runMemcg(false, false).catch((error: unknown) => this.#failed("memcg", error));
+      await this.#runMemcg(false, false).catch(onlyFaults);
     }
     const compactDue = this.#compactDueMs();
     const periodMs = this.#live.settings.compact.period_secs * 1000;
     if (this.#state !== "started" || compactDue === null || this.#compactor.running) return;
     if (!isDue(compactDue, this.#clock.monotonicMs(), periodMs)) return;
-    await this.#runCompact(false).catch((error: unknown) => this.#failed("compact", error));
+    await this.#runCompact(false).catch((error: unknown) => this.#compactFailed(error));
   }
 
-  /** A run that failed is a warning until one does not; what is not a fault of the machine is ours and ends us. */
-  #failed(what: RunWhat, error: unknown): void {
-    if (!isFault(error)) throw error;
-    this.warnings.raise(what, messageOf(error), "mem-agent doctor");
+  /** A run that failed is a warning until one does not. */
+  #compactFailed(error: unknown): void {
+    onlyFaults(error);
+    this.warnings.raise("compact", messageOf(error), "mem-agent doctor");
   }
+}
+
+/** The memcg feature raises its own warning; what is not a fault of the machine is ours, and ends us. */
+function onlyFaults(error: unknown): void {
+  if (!isFault(error)) throw error;
 }
 
 /** A value for a log field. */

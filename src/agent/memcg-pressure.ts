@@ -17,6 +17,7 @@ import { pressurePath, type CgroupTree } from "../kernel/cgroup.ts";
 import { readSomeTotalUs, systemPressurePath } from "../kernel/pressure.ts";
 import type { FsPath } from "../kernel/path-name.ts";
 import { PressureTrigger } from "../kernel/pressure-trigger.ts";
+import { spareDescriptors } from "../kernel/self.ts";
 import type { CgroupState, TargetState } from "./memcg-registry.ts";
 
 /** The name of the system's pressure as a source. */
@@ -29,6 +30,14 @@ export const guardWindowMs = 500;
 const triggersMax = 32;
 /** Of memory and of io. */
 const triggersEach = 2;
+/** Descriptors that triggers leave to others: the totals, the log, the control socket's clients, a compaction. */
+const descriptorsKept = 12;
+
+/** How many triggers may be armed now, each of which is a descriptor for the length of the run. */
+function triggersAllowed(): number {
+  const spare = spareDescriptors("/");
+  return spare === null ? triggersMax : Math.max(0, Math.min(triggersMax, spare - descriptorsKept));
+}
 
 export class PressureReader {
   readonly #root: string;
@@ -48,15 +57,32 @@ export class PressureReader {
     this.#cache.clear();
   }
 
-  /** A reading that may be as old as the run; null where there is no pressure file at all. */
+  /**
+   * A reading that may be as old as the run; null where there is no pressure file at all. Files come and go since
+   * Linux 6.1 (`cgroup.pressure`), so it is asked whose stand for the cgroup now.
+   */
   cached(cgroup: CgroupState): StallReading | null {
-    return this.#read(cgroup, (source) => {
-      const known = this.#cache.get(source);
-      if (known !== undefined) return known;
-      const totals = this.#totals(source);
-      this.#cache.set(source, totals);
-      return totals;
-    });
+    this.#reconsider(cgroup);
+    return this.#read(cgroup, (source) => this.#cachedTotals(source));
+  }
+
+  #cachedTotals(source: string): StallTotals {
+    const known = this.#cache.get(source);
+    if (known !== undefined) return known;
+    const totals = this.#totals(source);
+    this.#cache.set(source, totals);
+    return totals;
+  }
+
+  /** Totals of different files cannot be held against each other: with another source a new waiting period begins. */
+  #reconsider(cgroup: CgroupState): void {
+    const source = cgroup.pressureSource;
+    if (source === null) return;
+    const own = source === cgroup.path || this.#tree.pressureMount === null;
+    const stays = own ? isKnown(this.#cachedTotals(source)) : this.#someTotalUs(cgroup.path, "memory") === null;
+    if (stays) return;
+    cgroup.pressureSource = null;
+    cgroup.windowStart = null;
   }
 
   /** A reading of this moment. */
@@ -110,7 +136,8 @@ export class PressureReader {
     try {
       return readSomeTotalUs(this.#file(source, resource));
     } catch (error) {
-      if (isFault(error)) return null;
+      // Without a descriptor to read with, nothing is known, and what is not guarded is not evicted.
+      if (isFault(error) && error.kind !== "io") return null;
       throw error;
     }
   }
@@ -120,6 +147,10 @@ export class PressureReader {
       ? systemPressurePath(this.#root, resource)
       : pressurePath(this.#root, this.#tree, source, resource);
   }
+}
+
+function isKnown(totals: StallTotals): boolean {
+  return totals.memoryUs !== null || totals.ioUs !== null;
 }
 
 /** Share of the waiting period that a cgroup stalled, in percent; null before there is a period to speak of. */
@@ -202,7 +233,7 @@ export class EvictionGuards implements Disposable {
     const guardOf = ({ cgroup, settings }: TargetState): EvictionGuard =>
       new EvictionGuard(reader, cgroup, settings.eviction_psi_percent_limit);
     this.#guards = new Map([...targets].map((target) => [target, guardOf(target)]));
-    this.#armed = [...this.#guards].slice(0, triggersMax / triggersEach);
+    this.#armed = [...this.#guards].slice(0, Math.floor(triggersAllowed() / triggersEach));
     for (const [, guard] of this.#armed) guard.arm();
   }
 

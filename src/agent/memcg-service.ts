@@ -166,7 +166,9 @@ export class MemcgService {
       const periodMs = Math.min(this.#shortestPeriodMs(), healMsMax);
       this.#tryAgainMs = clock.monotonicMs() + periodMs;
       if (!isFault(error)) throw error;
-      warnings.raise("memcg", [messageOf(error), ...error.problems].join("; "), "mem-agent doctor");
+      // A fault without a list of problems is its own only one.
+      const lines = new Set([messageOf(error), ...error.problems]);
+      warnings.raise("memcg", [...lines].join("; "), "mem-agent doctor");
       this.#machinery.close();
       throw error;
     }

@@ -3,8 +3,8 @@
  * has the engine's options in its environment, where the engine reads them before any line of ours, and that loads
  * the daemon alone. What the first stage found out travels in one variable.
  */
-import { accessSync, constants, statSync } from "node:fs";
 import type { SettingsOverrides } from "../config/schema.ts";
+import { ownExecutable } from "../kernel/self.ts";
 
 export interface ServeOptions {
   /** Absolute path of the configuration file; `asked` when it was named, and then it has to be there. */
@@ -89,18 +89,6 @@ export function readHandover(environment: Environment, pid: number): ServeOption
 /** A child has no use for it. */
 export function forgetHandover(environment: Record<string, string | undefined>): void {
   delete environment[handoverVariable];
-}
-
-/** The running executable: by its name, so that `ps` shows it, unless the file there is another by now. */
-export function ownExecutable(execPath: string): string {
-  const running = "/proc/self/exe";
-  try {
-    accessSync(execPath, constants.X_OK);
-    const [named, own] = [statSync(execPath), statSync(running)];
-    return named.ino === own.ino && named.dev === own.dev ? execPath : running;
-  } catch {
-    return running;
-  }
 }
 
 /**

@@ -1,14 +1,16 @@
 /**
- * What this process itself costs and may do: `/proc/self/{status,smaps_rollup,stat}`.
+ * What this process itself costs and may do: `/proc/self/{status,smaps_rollup,stat,limits,fd}`, and its executable.
  * proc_pid_status(5), proc_pid_stat(5), Documentation/ABI/testing/procfs-smaps_rollup (Linux 4.14).
  *
  *     RssAnon:            1796 kB                     in status: pages of its own; RssFile of files, RssShmem shared
  *     CapEff: 000001ffffffffff                        in status: capabilities(7) as a mask
  *     Private_Dirty:      1796 kB                     in smaps_rollup
+ *     Max open files            1024                 1048576              files        in limits: soft, then hard
  *     1 (a) b) S 0 1 1 0 -1 4194560 … utime stime     in stat: ticks of 10 ms, after the last `)`
  */
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { numberNeeded } from "./key-values.ts";
-import { malformed, readText } from "./pseudo-file.ts";
+import { malformed, readText, readTextIfThere, under } from "./pseudo-file.ts";
 
 export interface SelfStatus {
   readonly rssAnonBytes: number;
@@ -44,6 +46,7 @@ export function hasCapability(mask: bigint, number: number): boolean {
 const statusPath = "/proc/self/status";
 const smapsPath = "/proc/self/smaps_rollup";
 const statPath = "/proc/self/stat";
+const limitsPath = "/proc/self/limits";
 
 /** USER_HZ: what the kernel tells programs is in hundredths of a second on every machine that we build for. */
 const ticksPerSec = 100;
@@ -98,4 +101,34 @@ export function readSelfSmaps(root: string): SelfSmaps {
 /** Faults: `missing`, `malformed`, `io`. */
 export function readSelfTimes(root: string): SelfTimes {
   return parseSelfTimes(readText(root, statPath));
+}
+
+/** How many files may be open at once; null for any number, or where the text does not say. */
+export function parseOpenFilesLimit(text: string): number | null {
+  const limit = /^Max open files +(\d{1,20}) /m.exec(text)?.[1];
+  return limit === undefined ? null : Number(limit);
+}
+
+/** How many more files this process may open; null where that is not known. */
+export function spareDescriptors(root: string): number | null {
+  const limit = parseOpenFilesLimit(readTextIfThere(root, limitsPath) ?? "");
+  if (limit === null) return null;
+  try {
+    // One of them is the folder's own.
+    return limit - readdirSync(under(root, "/proc/self/fd")).length + 1;
+  } catch {
+    return null;
+  }
+}
+
+/** The running executable: by its name, so that `ps` shows it, unless the file there is another by now. */
+export function ownExecutable(execPath: string): string {
+  const running = "/proc/self/exe";
+  try {
+    accessSync(execPath, constants.X_OK);
+    const [named, own] = [statSync(execPath), statSync(running)];
+    return named.ino === own.ino && named.dev === own.dev ? execPath : running;
+  } catch {
+    return running;
+  }
 }

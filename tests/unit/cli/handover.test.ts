@@ -1,14 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  forgetHandover,
-  ownExecutable,
-  readHandover,
-  serveEnvironment,
-  type ServeOptions,
-} from "../../../src/cli/handover.ts";
+import { forgetHandover, readHandover, serveEnvironment, type ServeOptions } from "../../../src/cli/handover.ts";
 import { serveOptions } from "../../../src/cli/serve.ts";
 import { plainTerminal } from "../../../src/cli/terminal.ts";
 import type { Invocation } from "../../../src/cli/invocation.ts";
@@ -66,21 +60,6 @@ describe("the handover", () => {
     expect(names.toSorted()).toEqual(["JOURNAL_STREAM", "MEM_AGENT_SERVE", "NOTIFY_SOCKET", "TZ", "WATCHDOG_USEC"]);
     expect(environment).toMatchObject({ BUN_JSC_forceMiniVMMode: "1" });
     expect(environment).not.toHaveProperty("BUN_JSC_useJIT");
-  });
-});
-
-describe("the executable", () => {
-  test("is named, where the name still leads to it", () => {
-    expect(ownExecutable(process.execPath)).toBe(process.execPath);
-  });
-
-  test("is /proc/self/exe where the file is another by now, or gone", () => {
-    const other = join(scratch, "mem-agent");
-    copyFileSync("/bin/true", other);
-    chmodSync(other, 0o755);
-    expect(statSync(other).ino).not.toBe(statSync(process.execPath).ino);
-    expect(ownExecutable(other)).toBe("/proc/self/exe");
-    expect(ownExecutable(join(scratch, "gone"))).toBe("/proc/self/exe");
   });
 });
 

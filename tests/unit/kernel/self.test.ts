@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pageOutExecutable, parseFileMappings } from "../../../src/kernel/executable-pages.ts";
 import { mount, peerCredentials, signalOnParentDeath, unmount } from "../../../src/kernel/libc.ts";
@@ -7,12 +8,15 @@ import { pageBytes } from "../../../src/kernel/page-size.ts";
 import {
   capability,
   hasCapability,
+  ownExecutable,
+  parseOpenFilesLimit,
   parseSelfSmaps,
   parseSelfStatus,
   parseSelfTimes,
   readSelfSmaps,
   readSelfStatus,
   readSelfTimes,
+  spareDescriptors,
 } from "../../../src/kernel/self.ts";
 import { Tree } from "./fixtures.ts";
 import { expectSturdy } from "./mutate.ts";
@@ -137,4 +141,40 @@ describe("20,000 damaged texts", () => {
   test("smaps_rollup", () => expectSturdy([smaps], parseSelfSmaps));
   test("stat", () => expectSturdy([stat], parseSelfTimes));
   test("maps", () => expectSturdy([maps], parseFileMappings));
+});
+
+describe("descriptors", () => {
+  const rows: readonly [text: string, limit: number | null][] = [
+    ["Max open files            32                   4096                 files     \n", 32],
+    ["Max open files            unlimited            unlimited            files     \n", null],
+    ["Max processes             1                    1                    processes \n", null],
+    ["", null],
+  ];
+  test.each(rows)("%p allows %p", (text, limit) => expect(parseOpenFilesLimit(text)).toBe(limit));
+
+  test("each that is open is one less to spare", () => {
+    const before = spareDescriptors("/") ?? Number.NaN;
+    const descriptor = openSync("/dev/null", "r");
+    expect(spareDescriptors("/")).toBe(before - 1);
+    closeSync(descriptor);
+    using tree = new Tree();
+    expect(spareDescriptors(tree.root)).toBeNull();
+  });
+});
+
+describe("the running executable", () => {
+  test("is named, where the name still leads to it", () => {
+    expect(ownExecutable(process.execPath)).toBe(process.execPath);
+  });
+
+  test("is /proc/self/exe where the file is another by now, or gone", () => {
+    const scratch = mkdtempSync(join(tmpdir(), "mem-agent-self-"));
+    const other = join(scratch, "mem-agent");
+    copyFileSync("/bin/true", other);
+    chmodSync(other, 0o755);
+    expect(statSync(other).ino).not.toBe(statSync(process.execPath).ino);
+    expect(ownExecutable(other)).toBe("/proc/self/exe");
+    rmSync(scratch, { recursive: true });
+    expect(ownExecutable(other)).toBe("/proc/self/exe");
+  });
 });
