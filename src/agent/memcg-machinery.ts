@@ -76,8 +76,10 @@ export class MachineryKeeper {
     const { backend } = settings.memcg;
     if (this.#wanted !== backend) {
       this.#wanted = backend;
-      this.#offRuns = null;
       this.allowMending();
+    }
+    if (this.#mayMend) {
+      this.#offRuns = null;
       this.close();
     }
     if (backend !== "memory_reclaim") this.#heedSwitch(backend);

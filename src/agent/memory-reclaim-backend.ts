@@ -76,10 +76,8 @@ export class MemoryReclaimBackend implements Backend {
   #walk(path: string, depth: number): ListSizes | null {
     const seen = this.#see(path);
     if (seen === null || depth >= depthMax) return seen?.sizes ?? null;
-    const above = path === "/" ? "" : path;
     let below = nothing;
-    for (const name of this.#children(path))
-      below = sum(below, this.#walk(`${above}/${name}`, depth + 1) ?? nothing, 1);
+    for (const child of this.#children(path)) below = sum(below, this.#walk(child, depth + 1) ?? nothing, 1);
     const known = this.#reclaimed.get(seen.cgroup);
     const own = sum(seen.sizes, below, -1);
     this.#reclaimed.set(seen.cgroup, {

@@ -22,7 +22,7 @@ interface Experiment {
 }
 
 const full: Experiment = { periodSecs: 5, readEverySecs: 40, fileMiB: 300, lengthSecs: 360 };
-const fifth: Experiment = { periodSecs: 1, readEverySecs: 8, fileMiB: 60, lengthSecs: 72 };
+const fifth: Experiment = { periodSecs: 1, readEverySecs: 8, fileMiB: 60, lengthSecs: 80 };
 
 interface Arm {
   readonly name: string;
@@ -95,7 +95,7 @@ function table(kernel: KernelName, rows: readonly (readonly [Arm, Result])[]): s
     ].join(" | "),
   );
   return [
-    "| kernel | evictions | of the busy cgroup | sat out | evicted MiB | came back MiB | idle cgroup left MiB |",
+    "| kernel | evictions | of the busy cgroup | sat out | MiB evicted | MiB came back | MiB left of the idle one |",
     "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ...lines.map((line) => `| ${line} |`),
   ].join("\n");
@@ -115,7 +115,8 @@ for (const kernel of kernelsFor({ kernels: ["6.12", "7.2"] })) {
     );
     expect(aged.busy.evictions).toBeGreaterThanOrEqual(6);
     expect(aged.busy.ends.refaults).toBe(0);
-    expect(learnt.busy.evictions).toBeLessThanOrEqual(3);
+    // One return of the file may follow upon several evictions of its parts.
+    expect(learnt.busy.evicted_bytes.file_bytes).toBeLessThan(3 * experiment.fileMiB * mib);
     expect(learnt.busy.ends.refaults).toBeGreaterThan(0);
     expect(learnt.refaultedMiB).toBeLessThanOrEqual(aged.refaultedMiB / 4);
     for (const { idleLeftMiB } of [aged, learnt]) expect(idleLeftMiB).toBeLessThan(experiment.fileMiB * 0.1);

@@ -57,11 +57,13 @@ describe("values", () => {
   for (const [series, value] of rows) test(series, () => expect(valueOf(text, series)).toBe(value));
 
   test("what is not known gives no series", () => {
-    const memcg = { ...memcgStatus(), refaulted_bytes: null, next_run_secs: null, last_run: null };
+    const targets = [target("/a", { generations: null, id: null })];
+    const memcg = { ...memcgStatus(targets), refaulted_bytes: null, next_run_secs: null, last_run: null };
     const compact = { ...compactStatus(), free: null, last_compaction: null };
     const agent = agentStatus({ own: { ...agentStatus().own, private_bytes: null } });
     const text = new MetricsText().of({ agent, memcg, compact });
     expect(text).not.toContain("mem_agent_free_bytes");
+    expect(text).not.toMatch(/^mem_agent_idle_bytes/m);
     expect(text).not.toContain("last_duration");
     expect(text).not.toContain("memcg_next_run");
     expect(text).not.toContain('kind="private"');
