@@ -155,6 +155,19 @@ test("paths of the source that are named are there", () => {
   expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
 
+test("every warning has its line, and no other is named", () => {
+  const sources = [...new Bun.Glob("src/{agent,api}/*.ts").scanSync(root)].map((path) =>
+    readFileSync(join(root, path), "utf8"),
+  );
+  const keys = sources.flatMap((text) =>
+    [...text.matchAll(/(?:Warning = |\braise\(|\bfailed\()"(\w+)"/g)].map(([, key = ""]) => key),
+  );
+  const told = [...readme.matchAll(/^\|[^|]*\| warning ([^|]+)\|/gm)].flatMap(([, cell = ""]) =>
+    [...cell.matchAll(/`(\w+)`/g)].map(([, key = ""]) => key),
+  );
+  expect([...new Set(told)].toSorted()).toEqual([...new Set(keys)].toSorted());
+});
+
 test("npm's verbs are there", () => {
   const verbs = [...readme.matchAll(/npm run ([a-z]+)/g)].map(([, name = ""]) => name);
   expect(verbs.filter((name) => !packageScripts.includes(name))).toEqual([]);

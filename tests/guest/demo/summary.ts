@@ -1,0 +1,88 @@
+/** The end of the demo: what was given back, what it cost, and who felt it. Pure. */
+import type { CompactRunReport, OwnCost } from "../../../src/agent/status.ts";
+import { compactDecisionTexts, compactEndTexts } from "../../../src/core/compaction.ts";
+import { bytesText } from "../../../src/base/units.ts";
+import { median } from "./course.ts";
+import type { Felt } from "./hot.ts";
+
+export interface Outcome {
+  /** Resident memory of the guest's QEMU. */
+  readonly host: {
+    /** The guest has booted. */
+    readonly bareMiB: number;
+    /** Both workloads in place, no agent. */
+    readonly beforeMiB: number;
+    /** The agent serves, and has evicted nothing yet. */
+    readonly withAgentMiB: number;
+    readonly afterMiB: number;
+  };
+  readonly idle: { readonly beforeMiB: number; readonly afterMiB: number };
+  readonly hot: {
+    readonly beforeMiB: number;
+    readonly afterMiB: number;
+    /** When it alone was busy, when the agent started, at the end. */
+    readonly felt: readonly [quiet: Felt, started: Felt, ended: Felt];
+    readonly passMs: readonly number[];
+  };
+  readonly evictedBytes: number;
+  readonly own: OwnCost;
+  readonly compaction: CompactRunReport;
+  /** Whether this kernel counts refaults under the multi-gen LRU. */
+  readonly refaultsCounted: boolean;
+}
+
+/** `stalled 12 ms in 9 s (0.13 %)` of one interval; the larger of memory and io. */
+function stallText(from: Felt, to: Felt): string {
+  const us = Math.max(to.memoryStallUs - from.memoryStallUs, to.ioStallUs - from.ioStallUs);
+  const secs = to.atSecs - from.atSecs;
+  return `${(us / 1000).toFixed(0)} ms in ${secs.toFixed(0)} s (${(us / secs / 1e4).toFixed(2)} %)`;
+}
+
+function passText(passMs: readonly number[], from: Felt, to: Felt): string {
+  const middle = median(passMs.slice(from.passes, to.passes));
+  return middle === null ? "no reading ended" : `${middle.toFixed(0)} ms a reading`;
+}
+
+function endText({ end, decision }: CompactRunReport): string {
+  return end === null ? compactDecisionTexts[decision] : compactEndTexts[end];
+}
+
+function mib(amount: number): string {
+  return `${amount.toFixed(0)} MiB`;
+}
+
+/** Names and values, for two columns. */
+export function summaryRows(outcome: Outcome): readonly (readonly [name: string, value: string])[] {
+  const { host, idle, hot, own, compaction } = outcome;
+  const [quiet, started, ended] = hot.felt;
+  const startCost = host.withAgentMiB - host.beforeMiB;
+  const saved = host.beforeMiB - host.afterMiB;
+  const counted = outcome.refaultsCounted ? "" : " (this kernel counts few of them; 6.12 and later count all)";
+  const { before, after } = compaction;
+  const reportable =
+    before === null || after === null || before.reportable_bytes === null || after.reportable_bytes === null
+      ? "unknown: nothing reports"
+      : `${bytesText(before.reportable_bytes)} -> ${bytesText(after.reportable_bytes)}`;
+  return [
+    ["host pays, before", `${mib(host.beforeMiB)} (${mib(host.bareMiB)} without workloads, QEMU itself included)`],
+    [
+      "  with the agent",
+      `${mib(host.withAgentMiB)} (its start took ${mib(startCost)} until it is read into the cache)`,
+    ],
+    ["  after", `${mib(host.afterMiB)}: ${mib(saved)} less, ${((100 * saved) / host.beforeMiB).toFixed(0)} %`],
+    ["evicted", bytesText(outcome.evictedBytes)],
+    ["idle workload", `${mib(idle.beforeMiB)} -> ${mib(idle.afterMiB)}`],
+    ["hot workload", `${mib(hot.beforeMiB)} -> ${mib(hot.afterMiB)}`],
+    ["  stalled, before", `${stallText(quiet, started)}, ${passText(hot.passMs, quiet, started)}`],
+    ["  stalled, with agent", `${stallText(started, ended)}, ${passText(hot.passMs, started, ended)}`],
+    ["  refaults", `${started.refaultedPages} -> ${ended.refaultedPages} pages${counted}`],
+    ["compaction", `${endText(compaction)}, ${compaction.wall_secs.toFixed(1)} s`],
+    ["  reportable, free", reportable],
+    [
+      "the agent itself",
+      `${own.cpu_user_secs.toFixed(1)} s user and ${own.cpu_system_secs.toFixed(1)} s system CPU time (emulated) ` +
+        `in ${own.uptime_secs.toFixed(0)} s`,
+    ],
+    ["", `${bytesText(own.private_bytes ?? 0)} private memory, ${bytesText(own.resident_bytes ?? 0)} resident`],
+  ];
+}
