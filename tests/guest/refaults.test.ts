@@ -108,10 +108,10 @@ for (const kernel of kernelsFor({ kernels: ["6.12", "7.2"] })) {
     const experiment = isLong ? full : fifth;
     const [aged, learnt] = await Promise.all([inGuest(kernel, byAge, experiment), inGuest(kernel, priced, experiment)]);
     console.log(
-      `${table(kernel, [
+      table(kernel, [
         [byAge, aged],
         [priced, learnt],
-      ])}`,
+      ]),
     );
     expect(aged.busy.evictions).toBeGreaterThanOrEqual(6);
     expect(aged.busy.ends.refaults).toBe(0);

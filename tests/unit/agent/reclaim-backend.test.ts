@@ -43,16 +43,15 @@ class Trial implements Disposable {
   /** A cgroup with so many inactive file pages, all below it included. */
   set(path: string, inactivePages: number, activePages = 0): void {
     const folder = path === "/" ? mount : `${mount}${path}`;
-    const bytes = (pages: number): number => pages * pageBytes;
     const lines = [
       "anon 0",
-      `file ${bytes(inactivePages + activePages)}`,
-      `inactive_file ${bytes(inactivePages)}`,
-      `active_file ${bytes(activePages)}`,
+      `file ${(inactivePages + activePages) * pageBytes}`,
+      `inactive_file ${inactivePages * pageBytes}`,
+      `active_file ${activePages * pageBytes}`,
       ...["inactive_anon", "active_anon", "file_mapped", "shmem", "unevictable"].map((name) => `${name} 0`),
     ];
     this.write(`${folder}/memory.stat`, `${lines.join("\n")}\n`);
-    this.write(`${folder}/memory.current`, `${bytes(inactivePages + activePages)}\n`);
+    this.write(`${folder}/memory.current`, `${(inactivePages + activePages) * pageBytes}\n`);
     this.write(`${folder}/memory.reclaim`, "");
   }
 

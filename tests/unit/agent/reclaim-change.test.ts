@@ -132,26 +132,26 @@ test("a dry run shows no ages where none are known", async () => {
   expect((await serving.service.run(true, true)).cold_by_age).not.toBeNull();
 });
 
-describe("the spread of runs", () => {
-  /** Times of the first five runs of a guest, relative to the first. */
-  async function runTimes(machineId: string, askedBetween: boolean): Promise<readonly number[]> {
-    using kernel = machine();
-    mkdirSync(join(kernel.root, "etc"));
-    writeFileSync(join(kernel.root, "etc/machine-id"), `${machineId}\n`);
-    const serving = new Serving(kernel, { spread_percent: 10 });
-    const startMs = kernel.clock.monotonicMs();
-    const times: number[] = [];
-    kernel.commandMs = 0;
-    for (let run = 0; run < 5; run++) {
-      await serving.run();
-      // Who only looks shifts nothing.
-      if (askedBetween) await serving.service.run(true, true);
-      times.push(kernel.clock.monotonicMs() - startMs);
-      kernel.clock.advance((serving.service.nextDueMs() ?? 0) - kernel.clock.monotonicMs());
-    }
-    return times;
+/** Times of the first five runs of a guest, relative to the first. */
+async function runTimes(machineId: string, askedBetween: boolean): Promise<readonly number[]> {
+  using kernel = machine();
+  mkdirSync(join(kernel.root, "etc"));
+  writeFileSync(join(kernel.root, "etc/machine-id"), `${machineId}\n`);
+  const serving = new Serving(kernel, { spread_percent: 10 });
+  const startMs = kernel.clock.monotonicMs();
+  const times: number[] = [];
+  kernel.commandMs = 0;
+  for (let run = 0; run < 5; run++) {
+    await serving.run();
+    // Who only looks shifts nothing.
+    if (askedBetween) await serving.service.run(true, true);
+    times.push(kernel.clock.monotonicMs() - startMs);
+    kernel.clock.advance((serving.service.nextDueMs() ?? 0) - kernel.clock.monotonicMs());
   }
+  return times;
+}
 
+describe("the spread of runs", () => {
   const [one, other] = ["0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdee"] as const;
 
   test("differs from guest to guest, and is the same after a restart", async () => {
