@@ -197,12 +197,14 @@ test("the file while the daemon runs: edited, broken, mended, saved into", async
   expect(await running.done("reload")).toContain("nothing changed");
 });
 
+function idleAt(address: string): string {
+  return `[memcg]\ndisabled = true\n[compact]\ndisabled = true\n[control]\naddr = "${address}"\n`;
+}
+
 test("a socket address in the file is moved to when it changes", async () => {
   const [first, second] = [join(scratch, "one.sock"), join(scratch, "two.sock")];
-  const moved = (addr: string): string =>
-    `[memcg]\ndisabled = true\n[compact]\ndisabled = true\n[control]\naddr = "${addr}"\n`;
-  await using running = await RunningServer.start(["--config", fileOf(moved(first))], first);
-  writeFileSync(file, moved(second));
+  await using running = await RunningServer.start(["--config", fileOf(idleAt(first))], first);
+  writeFileSync(file, idleAt(second));
   await until("an answer there", async () => (await runToEnd([control, "status", "--addr", second])).code === 0);
   expect((await running.ctl("status")).code).toBe(3);
 });
