@@ -51,12 +51,12 @@ async function heedsThrashing(guest: Guest, flags: string): Promise<void> {
   expect(stalled.pressure_percent).toBeGreaterThan(limitPercent);
 
   await thrashing.kill("STOP");
-  const calm = await agent.untilTarget("/thrash", ({ evicted_bytes }) => evicted_bytes.anon_bytes > 0, {
+  const half = (residentMiB / 2) * mib;
+  const calm = await agent.untilTarget("/thrash", ({ evicted_bytes }) => evicted_bytes.anon_bytes > half, {
     deadlineMs: 120_000,
-    what: "the cgroup evicted once its stall is below the limit",
+    what: "half of the cgroup evicted once its stall is below the limit",
   });
   expect(calm.agings).toBeGreaterThan(stalled.agings);
-  expect(calm.evicted_bytes.anon_bytes).toBeGreaterThan((residentMiB / 2) * mib);
   console.log(`${guest.kernel}: ${calm.skips} runs skipped after ${stalled.pressure_percent?.toFixed(0)} % of stall`);
 
   await respectedLow(guest, agent);

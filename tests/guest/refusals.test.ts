@@ -59,12 +59,13 @@ async function mendedOrTold(guest: Guest): Promise<void> {
   expect(other).toMatchObject({ status: 1, stdout: "" });
   expect(other.stderr).toContain("permission denied; run this as root");
 
-  // Taken away under us: told, and well again once it is back.
+  // Taken away under us: told, theirs to give back, and well again then.
   await guest.sh("echo 0 >/sys/kernel/mm/lru_gen/enabled");
   await guest.until(async () => (await agent.process.stderr()).includes("lru_gen was switched off"), {
     deadlineMs: 20_000,
     what: "the warning",
   });
+  await guest.sh("echo 7 >/sys/kernel/mm/lru_gen/enabled");
   await guest.until(async () => (await agent.status()).health === "ok", { deadlineMs: 20_000, what: "it well again" });
   expect(await agent.stop()).toBe(0);
 }
