@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { choices, choiceTable, simulateChoice } from "../../support/simulation/choices.ts";
 import { simulateGenerations, simulateReclaim, type Outcome } from "../../support/simulation/simulate.ts";
 import { simulateWeek, weekTable } from "../../support/simulation/week.ts";
 import { idle, minuteMs, pagesOfGib, periodic } from "../../support/simulation/workload.ts";
@@ -58,6 +59,33 @@ describe("a week at the default settings, by age alone and priced", () => {
     const lostPageMs = byAge.savedPageMs - priced.savedPageMs;
     const lostWhileItRan = 39 * pagesOfGib * 60 * minuteMs;
     expect(lostPageMs).toBeLessThan(lostWhileItRan + 24 * pagesOfGib * 60 * minuteMs);
+  });
+});
+
+describe("what a choice of period and limit gives, over all workloads", () => {
+  const rows = choices.map(simulateChoice);
+  console.log(choiceTable(rows));
+
+  test("a limit that is larger, or none, saves more and lets more come back", () => {
+    for (const [index, { choice, savedPageMs, refaultedPages }] of rows.entries()) {
+      const next = rows[index + 1];
+      if (next === undefined || next.choice.period_secs !== choice.period_secs) continue;
+      expect(next.savedPageMs).toBeGreaterThan(savedPageMs);
+      expect(next.refaultedPages).toBeGreaterThan(refaultedPages);
+    }
+  });
+
+  test("a longer period saves less, and less comes back", () => {
+    for (const { choice, savedPageMs, refaultedPages } of rows) {
+      const longer = rows.find(
+        (row) =>
+          row.choice.period_secs > choice.period_secs &&
+          row.choice.refault_percent_limit === choice.refault_percent_limit,
+      );
+      if (longer === undefined) continue;
+      expect(longer.savedPageMs).toBeLessThan(savedPageMs);
+      expect(longer.refaultedPages).toBeLessThan(refaultedPages);
+    }
   });
 });
 
