@@ -150,7 +150,7 @@ function hostOf(samples: readonly Sample[]): number {
 
 /** The workloads: one writes its files and is done, the other reads its own all the time. */
 async function fill(scene: Scene): Promise<GuestProcess> {
-  scene.note(`a workload writes ${idleMiB} MiB and then goes idle; another reads ${hotMiB} MiB all the time`);
+  scene.note(`one workload writes ${idleMiB} MiB and goes idle, one reads ${hotMiB} MiB all the time`);
   await scene.during(coldCache(scene.guest, "idle", idleMiB));
   return await scene.during(hotCache(scene.guest, "hot", hotMiB));
 }

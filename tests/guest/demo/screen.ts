@@ -71,19 +71,21 @@ function valueLine(terminal: Terminal, style: Style, name: string, mib: number, 
 /** Everything that is on the screen at one moment. */
 export function frameLines({ title, course, notes }: Frame, terminal: Terminal): string[] {
   const { samples } = course;
+  // A line that the terminal breaks would be two, and the next frame would be drawn over the wrong ones.
+  const fit = (text: string, columns = 0): string => cutText(text, (terminal.columns ?? 80) - columns, "end");
   const [first, last] = [samples[0], samples.at(-1)];
-  if (first === undefined || last === undefined) return [paint(terminal, "bold", title)];
+  if (first === undefined || last === undefined) return [paint(terminal, "bold", fit(title))];
   const highest = Math.max(...samples.map(({ hostMiB }) => hostMiB));
   const rows = Math.max(4, Math.min(10, (terminal.rows ?? 24) - 8 - notesShown));
   return [
-    paint(terminal, "bold", title),
+    paint(terminal, "bold", fit(title)),
     "",
-    `What the host pays for this guest: resident memory, MiB`,
+    fit("What the host pays for this guest: resident memory, MiB"),
     ...chartLines(course, rows, terminal),
     valueLine(terminal, "cyan", seriesNames.hostMiB, last.hostMiB, highest),
     valueLine(terminal, "yellow", seriesNames.idleMiB, last.idleMiB, first.idleMiB),
     valueLine(terminal, "green", seriesNames.hotMiB, last.hotMiB, first.hotMiB),
-    ...notes.slice(-notesShown).map(({ atSecs, text }) => `${paint(terminal, "dim", stamp(atSecs))}  ${text}`),
+    ...notes.slice(-notesShown).map(({ atSecs, text }) => `${paint(terminal, "dim", stamp(atSecs))}  ${fit(text, 8)}`),
   ];
 }
 
@@ -109,10 +111,7 @@ export class Screen {
 
   show(frame: Frame): void {
     if (this.#terminal.columns === null) return this.#sayLast(frame.course.samples.at(-1));
-    const columns = this.#terminal.columns;
-    const lines = frameLines(frame, this.#terminal).map((line) =>
-      line.includes("\u001b") ? line : cutText(line, columns, "end"),
-    );
+    const lines = frameLines(frame, this.#terminal);
     const up = this.#drawn === 0 ? "" : `\u001b[${this.#drawn}A\r`;
     process.stdout.write(`${up}\u001b[J${lines.join("\n")}\n`);
     this.#drawn = lines.length;

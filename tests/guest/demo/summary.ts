@@ -65,10 +65,7 @@ export function summaryRows(outcome: Outcome): readonly (readonly [name: string,
       : `${bytesText(before.reportable_bytes)} -> ${bytesText(after.reportable_bytes)}`;
   return [
     ["host pays, before", `${mib(host.beforeMiB)} (${mib(host.bareMiB)} without workloads, QEMU itself included)`],
-    [
-      "  with the agent",
-      `${mib(host.withAgentMiB)} (its start took ${mib(startCost)} until it is read into the cache)`,
-    ],
+    ["  with the agent", `${mib(host.withAgentMiB)}: its start adds ${mib(startCost)}`],
     ["  after", `${mib(host.afterMiB)}: ${mib(saved)} less, ${((100 * saved) / host.beforeMiB).toFixed(0)} %`],
     ["evicted", bytesText(outcome.evictedBytes)],
     ["idle workload", `${mib(idle.beforeMiB)} -> ${mib(idle.afterMiB)}`],
