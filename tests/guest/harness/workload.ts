@@ -12,6 +12,19 @@ import { cacheFolder, moveIntoPlace } from "./kernels.ts";
 /** Where a guest that was booted with `files: await workloadFiles()` has them. */
 export const workloadPath = "/usr/bin/workload";
 export const probePath = "/usr/bin/probe";
+/** Cgroups by the thousand, for the faults. */
+export const swarmPath = "/usr/bin/swarm";
+/** The key-value server, and its client. */
+export const storePath = "/usr/bin/store";
+
+/** The server whose latency tells whether the agent does harm. */
+export async function storeFiles(): Promise<Readonly<Record<string, string>>> {
+  return { [storePath]: await built("store") };
+}
+
+export async function swarmFiles(): Promise<Readonly<Record<string, string>>> {
+  return { [swarmPath]: await built("swarm") };
+}
 
 /** For `Guest.boot({ files })`: the programs, built unless the cache has them from the same sources. */
 export async function workloadFiles(): Promise<Readonly<Record<string, string>>> {

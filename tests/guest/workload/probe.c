@@ -8,6 +8,8 @@
  *                            last, both since the stall began. Ends once swap has not grown for 2 s.
  *   probe ask SOCKET PATH    asks for PATH again and again over one connection, every 5 ms, until it is killed. Prints
  *                            `busy US` for each answer that says "running":true, and `idle US` for each other.
+ *   probe half SOCKET COUNT  opens so many connections with half a request each, prints `open`, and waits until all are
+ *                            closed from the other side; then prints `closed COUNT after SECONDS s`.
  *   probe send SOCKET        sends what it reads on its standard input, and prints what it is answered until that ends.
  */
 #define _GNU_SOURCE
@@ -133,6 +135,33 @@ static _Noreturn void ask(const char *path, const char *what) {
   }
 }
 
+static int half(const char *path, unsigned long count) {
+  static const char *const halves[] = {"", "G", "GET /v1/status HTTP/1.1\r\nHos",
+                                       "PATCH /v1/memcg HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"};
+  struct pollfd *clients = calloc(count, sizeof *clients);
+  if (clients == NULL) fail("get memory");
+  for (unsigned long i = 0; i < count; i++) {
+    const char *text = halves[i % 4];
+    clients[i] = (struct pollfd){.fd = connected(path), .events = POLLIN};
+    if (write(clients[i].fd, text, strlen(text)) < 0) fail("write half a request");
+  }
+  printf("open\n");
+  uint64_t start = now_us();
+  unsigned long closed = 0;
+  while (closed < count && poll(clients, count, 60000) > 0) {
+    for (unsigned long i = 0; i < count; i++) {
+      char part[4096];
+      if (clients[i].revents == 0) continue;
+      if (read(clients[i].fd, part, sizeof part) > 0) continue;
+      close(clients[i].fd);
+      clients[i].fd = -1;
+      closed++;
+    }
+  }
+  printf("closed %lu after %.1f s\n", closed, (double)(now_us() - start) / 1e6);
+  return closed != count;
+}
+
 static int send_input(const char *path) {
   char part[65536];
   int fd = connected(path);
@@ -152,7 +181,8 @@ int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc == 4 && strcmp(argv[1], "stop") == 0) return stop(argv[2], argv[3]);
   if (argc == 4 && strcmp(argv[1], "ask") == 0) ask(argv[2], argv[3]);
+  if (argc == 4 && strcmp(argv[1], "half") == 0) return half(argv[2], strtoul(argv[3], NULL, 10));
   if (argc == 3 && strcmp(argv[1], "send") == 0) return send_input(argv[2]);
-  fprintf(stderr, "usage: probe stop CGROUP FILE | ask SOCKET PATH | send SOCKET\n");
+  fprintf(stderr, "usage: probe stop CGROUP FILE | ask SOCKET PATH | half SOCKET COUNT | send SOCKET\n");
   return 2;
 }

@@ -1,0 +1,108 @@
+/** SIGKILL and SIGTERM in each phase of the agent's life. */
+import { coldCache } from "../harness/agent.ts";
+import { busyFlags, cgroupRoot, demand, logPath, socketPath, type Scene, type Trial } from "./trial.ts";
+
+const mib = 2 ** 20;
+const coldMiB = 256;
+const stopSecsMax = 1;
+
+interface Phase {
+  readonly name: string;
+  /** A command of the shell that succeeds once the phase is there. */
+  readonly reached: string;
+  readonly flags: string;
+  /** Whether it needs something cold to evict. */
+  readonly cold: boolean;
+}
+
+const evicting = busyFlags.replace("aging-count-min 1", "aging-count-min 0");
+const compacting = `${busyFlags} --compact-force-times 0`.replace("period-secs 3600", "period-secs 1");
+
+const phases: readonly Phase[] = [
+  { name: "starting", reached: `[ -S ${socketPath} ]`, flags: busyFlags, cold: false },
+  { name: "first run", reached: `grep -q started ${logPath}.end`, flags: busyFlags, cold: false },
+  {
+    name: "evicting",
+    reached: `[ "$(cat ${cgroupRoot}/cold/memory.current)" -lt ${(coldMiB - 16) * mib} ]`,
+    flags: evicting,
+    cold: true,
+  },
+  { name: "compacting", reached: "pgrep -f compact-child >/dev/null", flags: compacting, cold: false },
+];
+
+export const endTrials: readonly Trial[] = [
+  {
+    fault: `SIGTERM while ${phases.map(({ name }) => name).join(", ")}`,
+    expected: "exit 0 within a second, no socket and no child left",
+    run: terminated,
+  },
+  {
+    fault: `SIGKILL while ${phases.map(({ name }) => name).join(", ")}`,
+    expected: "no child left, the next start works",
+    run: killed,
+  },
+];
+
+interface End {
+  readonly status: number;
+  readonly secs: number;
+}
+
+/** Starts an agent, and sends it the signal as soon as it is in the phase. */
+async function endIn(phase: Phase, signal: "TERM" | "KILL", scene: Scene): Promise<End> {
+  const { guest } = scene;
+  if (phase.cold) await coldCache(guest, "cold", coldMiB);
+  const answer = await guest.sh(
+    `rm -f ${logPath}.end
+    mem-agent serve ${phase.flags.replace(logPath, `${logPath}.end`)} & agent=$!
+    tries=0
+    until ${phase.reached}; do
+      tries=$((tries + 1)); [ $tries -lt 20000 ] || { echo "never"; kill -KILL $agent; exit 1; }
+      usleep 1000
+    done 2>/dev/null
+    start=$(cut -d' ' -f1 /proc/uptime)
+    kill -${signal} $agent; wait $agent; status=$?
+    echo "$status $start $(cut -d' ' -f1 /proc/uptime)"`,
+    { timeoutMs: 90_000 },
+  );
+  if (phase.cold) await guest.sh(`rmdir ${cgroupRoot}/cold; rm /data/cold`);
+  const [status = -1, start = 0, end = 0] = answer.trim().split(" ").map(Number);
+  return { status, secs: end - start };
+}
+
+async function childrenLeft(scene: Scene): Promise<number> {
+  const { stdout } = await scene.guest.run("pgrep -f compact-child | wc -l");
+  return Number(stdout);
+}
+
+async function terminated(scene: Scene): Promise<string> {
+  await scene.end();
+  const seen: string[] = [];
+  for (const phase of phases) {
+    const { status, secs } = await endIn(phase, "TERM", scene);
+    const left = (await scene.guest.run(`test -e ${socketPath}`)).status === 0;
+    demand(status === 0, `${phase.name}: exit ${status}`);
+    demand(secs <= stopSecsMax, `${phase.name}: ${secs.toFixed(2)} s`);
+    demand(!left, `${phase.name}: the socket is left`);
+    demand((await childrenLeft(scene)) === 0, `${phase.name}: a child is left`);
+    seen.push(`${phase.name} ${secs.toFixed(2)} s`);
+  }
+  await scene.start();
+  return `exit 0: ${seen.join(", ")}`;
+}
+
+async function killed(scene: Scene): Promise<string> {
+  await scene.end();
+  for (const phase of phases) {
+    const { status } = await endIn(phase, "KILL", scene);
+    demand(status === 137, `${phase.name}: exit ${status}`);
+    await scene.guest.until(async () => (await childrenLeft(scene)) === 0, {
+      deadlineMs: 5000,
+      what: `${phase.name}: the child's end`,
+    });
+    await scene.start();
+    await scene.end();
+  }
+  await scene.start();
+  return `${phases.length} of ${phases.length} starts after it worked`;
+}

@@ -1,0 +1,114 @@
+/*
+ * Cgroups by the thousand, faster than a shell makes them.
+ *
+ *   swarm churn FOLDER EACH_SECOND SECONDS  makes and removes so many cgroups below FOLDER each second, twenty names in
+ *                                           turn, each with memory of its own while it lives; every other one leaves
+ *                                           some behind when it dies. Prints `churned COUNT`.
+ *   swarm make FOLDER COUNT                 makes FOLDER and so many cgroups in it. Prints `made COUNT`.
+ *   swarm remove FOLDER                     removes FOLDER and the cgroups in it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NAMES = 20, CHARGE = 256 << 10 };
+
+static void fail(const char *what) {
+  fprintf(stderr, "swarm: cannot %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static uint64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void join(const char *folder) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/cgroup.procs", folder);
+  int fd = open(path, O_WRONLY);
+  if (fd < 0 || write(fd, "0", 1) != 1) fail(path);
+  close(fd);
+}
+
+static int churn(const char *folder, unsigned long each_second, unsigned long seconds) {
+  char path[4096], home[4096];
+  void *kept = NULL;
+  unsigned long count = 0;
+  uint64_t start = now_us();
+  mkdir(folder, 0755);
+  snprintf(path, sizeof path, "%s/cgroup.subtree_control", folder);
+  int control = open(path, O_WRONLY);
+  if (control < 0 || write(control, "+memory", 7) != 7) fail(path);
+  close(control);
+  snprintf(home, sizeof home, "%s/home", folder);
+  mkdir(home, 0755);
+  while (now_us() - start < seconds * 1000000) {
+    snprintf(path, sizeof path, "%s/c%lu", folder, count % NAMES);
+    if (mkdir(path, 0755) != 0) fail(path);
+    join(path);
+    char *memory = mmap(NULL, CHARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED) fail("map memory");
+    if (count % 2 == 0) munmap(memory, CHARGE);
+    else {
+      if (kept != NULL) munmap(kept, CHARGE);
+      kept = memory;
+    }
+    join(home);
+    if (rmdir(path) != 0) fail(path);
+    count++;
+    uint64_t due = start + count * 1000000 / each_second, now = now_us();
+    if (due > now) usleep((useconds_t)(due - now));
+  }
+  printf("churned %lu\n", count);
+  return 0;
+}
+
+static int make(const char *folder, unsigned long count) {
+  char path[4096];
+  if (mkdir(folder, 0755) != 0) fail(folder);
+  snprintf(path, sizeof path, "%s/cgroup.subtree_control", folder);
+  int fd = open(path, O_WRONLY);
+  if (fd < 0 || write(fd, "+memory", 7) != 7) fail(path);
+  close(fd);
+  for (unsigned long i = 0; i < count; i++) {
+    snprintf(path, sizeof path, "%s/m%lu", folder, i);
+    if (mkdir(path, 0755) != 0) fail(path);
+  }
+  printf("made %lu\n", count);
+  return 0;
+}
+
+static int remove_all(const char *folder) {
+  char path[4096];
+  DIR *dir = opendir(folder);
+  if (dir == NULL) fail(folder);
+  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    if (rmdir(path) != 0) fail(path);
+  }
+  closedir(dir);
+  if (rmdir(folder) != 0) fail(folder);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (argc == 5 && strcmp(argv[1], "churn") == 0) {
+    return churn(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
+  }
+  if (argc == 4 && strcmp(argv[1], "make") == 0) return make(argv[2], strtoul(argv[3], NULL, 10));
+  if (argc == 3 && strcmp(argv[1], "remove") == 0) return remove_all(argv[2]);
+  fprintf(stderr, "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | remove FOLDER\n");
+  return 2;
+}
