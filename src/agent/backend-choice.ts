@@ -19,13 +19,18 @@ export type JudgedWhen = "before_mending" | "after_mending";
 /** True when lru_gen works, or will once debugfs is mounted and it is switched on. */
 function lruGenUsable(facts: PrerequisiteFacts, when: JudgedWhen): boolean {
   if (facts.lruGenMask === null || facts.debugfs === "not_built") return false;
-  if (when === "after_mending" && !isLruGenOn(facts.lruGenMask)) return false;
+  if (!isLruGenOn(facts.lruGenMask) && (when === "after_mending" || !maySwitchOn(facts))) return false;
   return facts.debugfs === "not_mounted" ? when === "before_mending" && mayMount(facts) : facts.lruGenFile === "ok";
 }
 
 /** Whether the main switch of a mask of lru_gen/enabled is on. */
 export function isLruGenOn(mask: number): boolean {
   return (mask & lruGenMain) !== 0;
+}
+
+/** Whether this process may switch lru_gen on. */
+export function maySwitchOn(facts: PrerequisiteFacts): boolean {
+  return facts.lruGenSwitch === "ok";
 }
 
 /** Whether this process may mount, as far as it can be known. */
@@ -38,7 +43,9 @@ function lruGenObstacle(facts: PrerequisiteFacts): string {
   if (facts.lruGenMask === null) return "the kernel has no lru_gen";
   if (facts.debugfs === "not_built") return "the kernel has no debugfs";
   if (facts.debugfs === "not_mounted") return "debugfs is not mounted and may not be";
-  if (!isLruGenOn(facts.lruGenMask)) return "lru_gen is off and may not be switched on";
+  if (!isLruGenOn(facts.lruGenMask)) {
+    return maySwitchOn(facts) ? "lru_gen is off" : "lru_gen is off and may not be switched on";
+  }
   if (facts.lruGenFile === "denied" && isLockedDown(facts)) return `lockdown=${facts.lockdown} closes debugfs`;
   return "debugfs' lru_gen cannot be opened";
 }

@@ -5,7 +5,7 @@ import { hasDebugfs, isDebugfsMounted, readLockdown } from "../kernel/debugfs.ts
 import { fileState, type FileState } from "../kernel/file-state.ts";
 import { hasKernelSymbol, readKernelConfig } from "../kernel/kernel-config.ts";
 import { readKernelRelease } from "../kernel/kernel-release.ts";
-import { lruGenPath, readEnabled } from "../kernel/lru-gen.ts";
+import { lruGenEnabledPath, lruGenPath, readEnabled } from "../kernel/lru-gen.ts";
 import { readPressure, systemPressurePath } from "../kernel/pressure.ts";
 import { readTextIfThere } from "../kernel/pseudo-file.ts";
 import { capability, hasCapability } from "../kernel/self.ts";
@@ -26,6 +26,8 @@ export interface PrerequisiteFacts {
   readonly pressure: { readonly state: "ok" } | { readonly state: "absent"; readonly why: PressureAbsence };
   /** Bit mask of lru_gen/enabled; null where the kernel was built without lru_gen. */
   readonly lruGenMask: number | null;
+  /** lru_gen/enabled opened for writing: whether lru_gen can be switched. */
+  readonly lruGenSwitch: FileState;
   readonly debugfs: "mounted" | "not_mounted" | "not_built";
   /** debugfs' lru_gen opened for reading and writing. */
   readonly lruGenFile: FileState;
@@ -107,6 +109,7 @@ export function readPrerequisiteFacts(root: string): PrerequisiteFacts {
     cgroup,
     pressure: readPressureFact(root),
     lruGenMask: answer(() => readEnabled(root)),
+    lruGenSwitch: fileState(root, lruGenEnabledPath, "write"),
     debugfs: readDebugfs(root),
     lruGenFile: fileState(root, lruGenPath, "both"),
     lockdown: answer(() => readLockdown(root)),

@@ -12,6 +12,7 @@ import {
   isLockedDown,
   isLruGenOn,
   mayMount,
+  maySwitchOn,
   type BackendChoice,
   type JudgedWhen,
 } from "./backend-choice.ts";
@@ -157,11 +158,11 @@ function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check 
   }
   const mask = `mask 0x${facts.lruGenMask.toString(16).padStart(4, "0")}`;
   if (!isLruGenOn(facts.lruGenMask)) {
-    return made({
-      state: mendable,
-      observed: `built in, ${mask}: off${when === "after_mending" ? "" : "; the agent switches it on when it starts"}`,
-      remedy: `echo ${lruGenEnabledAll} > /sys/kernel/mm/lru_gen/enabled`,
-    });
+    const remedy = `echo ${lruGenEnabledAll} > /sys/kernel/mm/lru_gen/enabled`;
+    const observed = `built in, ${mask}: off`;
+    if (!maySwitchOn(facts)) return made({ state: bad, observed: `${observed}, and may not be switched on`, remedy });
+    if (when === "after_mending") return made({ state: mendable, observed, remedy });
+    return made({ state: mendable, observed: `${observed}; the agent switches it on when it starts`, remedy });
   }
   if (facts.debugfs !== "mounted" || facts.lruGenFile === "ok") {
     return made({ state: "ok", observed: `built in, ${mask}: on` });

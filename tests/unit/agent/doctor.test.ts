@@ -26,6 +26,7 @@ const prerequisites: PrerequisiteFacts = {
   cgroup: { version: 2, path: "/sys/fs/cgroup" },
   pressure: { state: "ok" },
   lruGenMask: 7,
+  lruGenSwitch: "ok",
   debugfs: "mounted",
   lruGenFile: "ok",
   lockdown: "none",

@@ -17,6 +17,7 @@ const good: PrerequisiteFacts = {
   cgroup: { version: 2, path: "/sys/fs/cgroup" },
   pressure: { state: "ok" },
   lruGenMask: 7,
+  lruGenSwitch: "ok",
   debugfs: "mounted",
   lruGenFile: "ok",
   lockdown: "none",
@@ -59,6 +60,17 @@ const judgements: readonly {
   { name: "no memory controller", facts: { cgroup: null }, amiss: ["cgroup failure"] },
   { name: "no pressure", facts: { pressure: { state: "absent", why: "off_by_default" } }, amiss: ["pressure failure"] },
   { name: "debugfs not mounted", facts: { debugfs: "not_mounted", lruGenFile: "missing" }, amiss: ["debugfs warning"] },
+  {
+    name: "lru_gen off, and not to be switched on",
+    facts: { lruGenMask: 0, lruGenSwitch: "denied" },
+    amiss: ["lru_gen warning"],
+  },
+  {
+    name: "lru_gen off, not to be switched on, and nothing else will do",
+    facts: { lruGenMask: 0, lruGenSwitch: "denied" },
+    settings: { memcg: { backend: "lru_gen" } },
+    amiss: ["lru_gen failure"],
+  },
   {
     name: "debugfs not mounted, and neither may be nor is anything in its place",
     facts: {
@@ -178,6 +190,8 @@ describe("chooseBackend", () => {
     ["auto takes lru_gen that can be mounted", { debugfs: "not_mounted", lruGenFile: "missing" }, "auto", "lru_gen"],
     ["auto falls back", { lruGenMask: null }, "auto", "memory_reclaim"],
     ["auto falls back under lockdown", { lruGenFile: "denied", lockdown: "integrity" }, "auto", "memory_reclaim"],
+    ["auto takes lru_gen that can be switched on", { lruGenMask: 0 }, "auto", "lru_gen"],
+    ["auto falls back where it cannot", { lruGenMask: 0, lruGenSwitch: "denied" }, "auto", "memory_reclaim"],
     ["auto finds nothing", { lruGenMask: null, memoryReclaim: "missing" }, "auto", null],
     ["lru_gen is not replaced", { debugfs: "not_built" }, "lru_gen", null],
     ["memory_reclaim as asked", {}, "memory_reclaim", "memory_reclaim"],
@@ -243,6 +257,7 @@ describe("readPrerequisiteFacts", () => {
         lruGenMask: null,
         debugfs: "not_built",
         lruGenFile: "missing",
+        lruGenSwitch: "missing",
         lockdown: null,
         memoryReclaim: "missing",
         compactMemory: "missing",
