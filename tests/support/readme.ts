@@ -20,6 +20,7 @@ import { effectiveSettings, ruleId } from "../../src/config/rules.ts";
 import { parseQuickly } from "../../src/config/toml.ts";
 import { compactDecisionTexts, compactEndTexts } from "../../src/core/compaction.ts";
 import { endReasonTexts } from "../../src/core/reason.ts";
+import { choices, choiceTable, simulateChoice } from "./simulation/choices.ts";
 import { simulateWeek, weekTable } from "./simulation/week.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -157,6 +158,7 @@ export const parts: Readonly<Record<string, () => string>> = {
   "status json": () => declarations("src/agent/status.ts", /^\w+$/),
   "event json": () => declarations("src/agent/events.ts", /^AgentEvent$/),
   simulation: () => weekTable(simulateWeek()),
+  choices: () => choiceTable(choices.map(simulateChoice)),
 };
 
 /**
