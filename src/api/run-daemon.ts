@@ -33,6 +33,8 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   if (config.asked && statSync(config.file, { throwIfNoEntry: false }) === undefined) {
     throw new Fault("missing", `cannot read ${config.file}: there is no such file; make it, or leave --config out`);
   }
+  // Before there is anything that the end of the process would leave behind.
+  const end = endSignal();
   const live = await readSettings(config.file, flags);
   const { log: logSettings, control } = live.settings;
   const log = new Log({
@@ -59,15 +61,22 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     throw error;
   }
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
-  const signal = await serveUntilSignal(daemon, socket, log, environment);
+  const signal = await serveUntil(end, daemon, socket, log, environment);
   log.info("stopping", { signal });
   await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
   log.flush();
   return 0;
 }
 
-/** Resolves with the name of the signal that asks for the end. */
-async function serveUntilSignal(
+/** Resolves with the name of the signal that asks for the end. From here on none ends the process by itself. */
+function endSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+  });
+}
+
+async function serveUntil(
+  end: Promise<string>,
   daemon: Daemon,
   socket: ControlSocket,
   log: Log,
@@ -83,9 +92,7 @@ async function serveUntilSignal(
   };
   process.on("SIGHUP", hangUp);
   manager?.notify("READY=1");
-  const signal = await new Promise<string>((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
-  });
+  const signal = await end;
   for (const timer of timers) timer.cancel();
   process.off("SIGHUP", hangUp);
   manager?.notify("STOPPING=1");
