@@ -45,8 +45,7 @@ interface Watched {
 export class ConfigWatch implements Disposable {
   readonly #options: ConfigWatchOptions;
   readonly #watched = new Map<string, Watched>();
-  /** The names that the path goes through, by the folder that they are looked up in. */
-  #names: ReadonlyMap<string, ReadonlySet<string>> = new Map();
+  #places: Places = new Map();
   #seen: string;
   #timer: Timer | null = null;
   #firstMs: number | null = null;
@@ -60,14 +59,14 @@ export class ConfigWatch implements Disposable {
   }
 
   /**
-   * Watches the folders that the path leads through as they are now, and looks at the file. A watch dies silently when
+   * Watches the places that the path leads through as they are now, and looks at the file. A watch dies silently when
    * something is mounted over its folder, so the daemon calls this whenever it is awake anyway.
    */
   refresh(): void {
     if (this.#closed) return;
     let why: string | null = null;
     for (let pass = 0; pass < passesMax; pass++) {
-      const { fresh, failed } = this.#watchFolders();
+      const { fresh, failed } = this.#watchPlaces();
       why = failed;
       if (!fresh) break;
     }
@@ -75,39 +74,39 @@ export class ConfigWatch implements Disposable {
     this.#look();
   }
 
-  #watchFolders(): { readonly fresh: boolean; readonly failed: string | null } {
-    this.#names = namesByFolder(this.#options.path);
-    for (const folder of this.#watched.keys()) if (!this.#names.has(folder)) this.#unwatch(folder);
+  #watchPlaces(): { readonly fresh: boolean; readonly failed: string | null } {
+    this.#places = placesOf(this.#options.path);
+    for (const place of this.#watched.keys()) if (!this.#places.has(place)) this.#unwatch(place);
     let fresh = false;
     let failed: string | null = null;
-    for (const folder of this.#names.keys()) {
-      const identity = identityOf(folder);
-      if (identity === null || this.#watched.get(folder)?.identity === identity) continue;
-      this.#unwatch(folder);
-      const error = this.#watch(folder, identity);
+    for (const place of this.#places.keys()) {
+      const identity = identityOf(place);
+      if (identity === null || this.#watched.get(place)?.identity === identity) continue;
+      this.#unwatch(place);
+      const error = this.#watch(place, identity);
       if (error === null) fresh = true;
-      else failed = `cannot watch ${folder}: ${error}`;
+      else failed = `cannot watch ${place}: ${error}`;
     }
     return { fresh, failed };
   }
 
   /** Returns what went wrong, or null. */
-  #watch(folder: string, identity: string): string | null {
+  #watch(place: string, identity: string): string | null {
     try {
-      const watcher = watch(folder, { persistent: false }, (_, name) => {
-        if (name === null || this.#names.get(folder)?.has(name) === true) this.refresh();
+      const watcher = watch(place, { persistent: false }, (_, name) => {
+        if (name === null || this.#places.get(place)?.has(name) !== false) this.refresh();
       });
-      watcher.on("error", () => this.#unwatch(folder));
-      this.#watched.set(folder, { identity, watcher });
+      watcher.on("error", () => this.#unwatch(place));
+      this.#watched.set(place, { identity, watcher });
       return null;
     } catch (error) {
       return errnoOf(error) ?? messageOf(error);
     }
   }
 
-  #unwatch(folder: string): void {
-    this.#watched.get(folder)?.watcher.close();
-    this.#watched.delete(folder);
+  #unwatch(place: string): void {
+    this.#watched.get(place)?.watcher.close();
+    this.#watched.delete(place);
   }
 
   /** Begins to wait for quiet when the file is not what it was; what else happens in its folders is nothing to us. */
@@ -145,16 +144,19 @@ export class ConfigWatch implements Disposable {
   [Symbol.dispose](): void {
     this.#closed = true;
     this.#timer?.cancel();
-    for (const folder of this.#watched.keys()) this.#unwatch(folder);
+    for (const place of this.#watched.keys()) this.#unwatch(place);
   }
 }
 
+/** What counts at a place: the names that the path takes there, or null where the place is the file itself. */
+type Places = ReadonlyMap<string, ReadonlySet<string> | null>;
+
 /**
- * Every folder in which a name of the path is looked up, links followed, with these names; as far as there is something.
- * A change of what the path leads to is a change of one of these names.
+ * Every folder in which a name of the path is looked up, links followed, as far as there is something; and the file, since
+ * a write through another name of it (a bind mount, a hard link) is told to that name's folder alone.
  */
-function namesByFolder(path: string): Map<string, Set<string>> {
-  const found = new Map<string, Set<string>>();
+function placesOf(path: string): Places {
+  const folders = new Map<string, Set<string>>();
   let at = "/";
   let names = path.split("/");
   for (let lookup = 0; lookup < lookupsMax && names.length > 0; lookup++) {
@@ -165,32 +167,33 @@ function namesByFolder(path: string): Map<string, Set<string>> {
       at = dirname(at);
       continue;
     }
-    found.set(at, (found.get(at) ?? new Set()).add(name));
+    folders.set(at, (folders.get(at) ?? new Set()).add(name));
     const next = join(at, name);
-    const step = stepTo(next);
-    if (step === null) break;
-    if (step.link === null) at = next;
+    const found = entryAt(next);
+    if (found === "file") return new Map([...folders, [next, null]]);
+    if (found === "nothing") break;
+    if (found === "folder") at = next;
     else {
-      names = [...step.link.split("/"), ...names];
-      if (step.link.startsWith("/")) at = "/";
+      names = [...found.link.split("/"), ...names];
+      if (found.link.startsWith("/")) at = "/";
     }
   }
-  return found;
+  return folders;
 }
 
-/** What a link says, or that there is a folder; null where the way ends: at a file, at nothing, at what we may not see. */
-function stepTo(path: string): { readonly link: string | null } | null {
+/** `nothing` also for what we may not see. */
+function entryAt(path: string): "file" | "folder" | "nothing" | { readonly link: string } {
   try {
     const stat = lstatSync(path);
     if (stat.isSymbolicLink()) return { link: readlinkSync(path) };
-    return stat.isDirectory() ? { link: null } : null;
+    return stat.isDirectory() ? "folder" : "file";
   } catch {
-    return null;
+    return "nothing";
   }
 }
 
-function identityOf(folder: string): string | null {
-  const stat = statSync(folder, { throwIfNoEntry: false });
+function identityOf(place: string): string | null {
+  const stat = statSync(place, { throwIfNoEntry: false });
   return stat === undefined ? null : `${stat.dev}:${stat.ino}`;
 }
 

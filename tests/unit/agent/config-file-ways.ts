@@ -1,5 +1,14 @@
 /** Every way in which a settings file comes, goes and changes. */
-import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 
 export interface Way {
@@ -103,6 +112,17 @@ export const ways: readonly Way[] = [
       return join(top, "agent.toml");
     },
     act: (_, top) => replaceBy(join(top, "real", "file"), "new"),
+    reads: "new",
+  },
+  {
+    name: "written through another name, as through a bind mount",
+    before: (top) => {
+      const path = plainFile(top);
+      mkdirSync(join(top, "other"));
+      linkSync(path, join(top, "other", "name"));
+      return path;
+    },
+    act: (_, top) => writeFileSync(join(top, "other", "name"), "new"),
     reads: "new",
   },
   {
