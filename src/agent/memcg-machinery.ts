@@ -99,6 +99,8 @@ export class MachineryKeeper {
     if (isLruGenOn(readEnabled(this.#options.root))) {
       if (this.#offRuns === null) return;
       this.#offRuns = null;
+      // Whoever switched it on wants it used: debugfs, should it have gone meanwhile, is mounted again.
+      this.allowMending();
       this.close();
       // The kernel sorted all pages anew, and not by age.
       this.#options.registry.restart();
