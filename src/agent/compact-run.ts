@@ -137,13 +137,18 @@ export class Compactor {
       ends: { ...this.#ends },
       last_run: this.#lastRun,
       last_compaction: this.#lastCompaction,
-      free: ifReadable(() => this.#free(settings, readFreeByOrder(this.#options.root))),
+      free: this.free(settings),
       evicted_since_compaction_bytes: this.#evictedBytes,
       wanted: ifReadable(() => this.#wanted(settings)),
       child_pid: this.#child?.pid ?? null,
       reporting_order: ifReadable(() => readReportedOrder(this.#options.root)),
       next_run_secs: nextRunSecs,
     };
+  }
+
+  /** What is free now, null where it cannot be read. */
+  free(settings: CompactSettings): FreeStatus | null {
+    return ifReadable(() => this.#free(settings, readFreeByOrder(this.#options.root)));
   }
 
   async #run(settings: CompactSettings, request: CompactRunRequest, signal: AbortSignal): Promise<CompactRunReport> {

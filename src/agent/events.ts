@@ -13,6 +13,8 @@ export type AgentEvent =
       readonly path: string;
       readonly node: number;
       readonly end: EndReason;
+      /** The run left it out: it had stalled too much in its waiting period. */
+      readonly skipped: boolean;
       readonly evicted_bytes: number;
     }
   | {
@@ -32,8 +34,11 @@ export type TimedEvent = AgentEvent & { readonly time: string };
 
 const listenersMax = 64;
 
+/** `but_targets`: without the one event for each target of each run. */
+export type EventChoice = "all" | "but_targets";
+
 export class Events {
-  readonly #listeners = new Set<(event: TimedEvent) => void>();
+  readonly #listeners = new Map<(event: TimedEvent) => void, EventChoice>();
   readonly #wallMs: () => number;
 
   constructor(wallMs: () => number) {
@@ -41,22 +46,24 @@ export class Events {
   }
 
   /** Calls `listener` for each event until the returned function is called. Fault `busy` above 64 listeners. */
-  on(listener: (event: TimedEvent) => void): () => void {
+  on(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
     if (this.#listeners.size >= listenersMax) {
       throw new Fault("busy", `cannot listen for events: ${listenersMax} listeners are there; close one`);
     }
-    this.#listeners.add(listener);
+    this.#listeners.set(listener, choice);
     return () => this.#listeners.delete(listener);
   }
 
-  /** True when somebody listens: a caller may save itself the work of making an event. */
+  /** True when somebody listens to targets too: else a run over a thousand of them saves itself the work. */
   get heard(): boolean {
-    return this.#listeners.size > 0;
+    return this.#listeners.values().some((choice) => choice === "all");
   }
 
   emit(event: AgentEvent): void {
     if (this.#listeners.size === 0) return;
     const timed = { time: new Date(this.#wallMs()).toISOString(), ...event };
-    for (const listener of this.#listeners) listener(timed);
+    for (const [listener, choice] of this.#listeners) {
+      if (choice === "all" || event.event !== "target_end") listener(timed);
+    }
   }
 }

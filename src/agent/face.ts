@@ -5,9 +5,6 @@
 import type { TimedEvent } from "./events.ts";
 import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "./status.ts";
 
-/** Who changed a setting; shown as its origin. */
-export type ChangeOrigin = "socket" | "file" | "flag" | "library";
-
 /** One setting in force. `rule` is null for a base setting. */
 export interface SettingInForce {
   readonly key: string;

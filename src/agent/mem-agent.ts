@@ -25,11 +25,19 @@ import { dueMs, isDue } from "../core/schedule.ts";
 import { LruGen } from "../kernel/lru-gen.ts";
 import { compactChildCommand } from "./compact-child.ts";
 import { Compactor } from "./compact-run.ts";
-import { Events, type TimedEvent } from "./events.ts";
+import { Events, type EventChoice, type TimedEvent } from "./events.ts";
 import type { ChangeAnswer } from "./face.ts";
 import { MemcgService } from "./memcg-service.ts";
 import { meetPrerequisites } from "./prerequisites.ts";
-import type { CompactRunReport, CompactStatus, MemcgRunReport, MemcgStatus, RunReport, Warning } from "./status.ts";
+import type {
+  CompactRunReport,
+  CompactStatus,
+  MemcgRunReport,
+  MemcgStatus,
+  MemcgSummary,
+  RunReport,
+  Warning,
+} from "./status.ts";
 import { Warnings } from "./warnings.ts";
 
 export interface MemAgentOptions {
@@ -128,11 +136,11 @@ export class MemAgent {
   }
 
   memcgStatus(): MemcgStatus {
-    return this.#memcg.status();
+    return { ...this.#memcg.status(), free: this.#compactor.free(this.#live.settings.compact) };
   }
 
   /** As `memcgStatus` without its targets: cheap however many cgroups there are. */
-  memcgSummary(): Omit<MemcgStatus, "targets"> {
+  memcgSummary(): MemcgSummary {
     return this.#memcg.summary();
   }
 
@@ -190,20 +198,25 @@ export class MemAgent {
   }
 
   /**
-   * Runs a period now, due or not. Faults: `busy` while one is under way, `invalid` for a feature that is disabled, and
-   * what keeps the run from being made.
+   * Runs a period now, due or not. Faults: `busy` while one is under way, `invalid` for a feature that is disabled and
+   * for a dry run of a compaction, and what keeps the run from being made.
    */
   async run(what: RunWhat, options: { readonly dryRun?: boolean } = {}): Promise<RunReport> {
     if (this.#state !== "started") throw new Fault("missing", "cannot run: the agent is not started; start it");
+    const { dryRun = false } = options;
+    if (dryRun && what === "compact") {
+      const message = "cannot compact: a dry run is of memcg only; `mem-agent compactstatus` says what a run would do";
+      throw new Fault("invalid", message);
+    }
     try {
-      return what === "memcg" ? await this.#runMemcg(true, options.dryRun ?? false) : await this.#runCompact(true);
+      return what === "memcg" ? await this.#runMemcg(true, dryRun) : await this.#runCompact(true);
     } finally {
       this.#schedule();
     }
   }
 
-  onEvent(listener: (event: TimedEvent) => void): () => void {
-    return this.events.on(listener);
+  onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
+    return this.events.on(listener, choice);
   }
 
   async #runMemcg(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {

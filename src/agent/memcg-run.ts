@@ -42,7 +42,8 @@ export interface MemcgRunOrder {
   readonly isDue: (target: TargetState) => boolean;
   /** Why a target must stop now: shutdown, or switched off meanwhile. */
   readonly stopReason: (target: TargetState) => EndReason | null;
-  readonly ended: (target: TargetState, reason: EndReason) => void;
+  /** `skipped`: its waiting period had too much pressure, and nothing was done. */
+  readonly ended: (target: TargetState, reason: EndReason, skipped: boolean) => void;
 }
 
 export interface MemcgRunOutcome {
@@ -108,7 +109,7 @@ class MemcgRun {
     return this.#order.dryRun ? 0 : (this.#plans.get(target)?.pages ?? 0);
   }
 
-  #end(target: TargetState, reason: EndReason, error: string | null = null): void {
+  #end(target: TargetState, reason: EndReason, error: string | null = null, skipped = false): void {
     if (this.#endOf.has(target)) return;
     this.#endOf.set(target, reason);
     this.#ends[reason]++;
@@ -119,7 +120,7 @@ class MemcgRun {
     if (error !== null && !failedBefore) {
       this.#machinery.log.warn("target failed", { path: target.cgroup.path, node: target.node, error });
     }
-    this.#order.ended(target, reason);
+    this.#order.ended(target, reason, skipped);
   }
 
   #isEnabled(target: TargetState): boolean {
@@ -152,7 +153,7 @@ class MemcgRun {
   #skip(target: TargetState): void {
     target.skips++;
     this.#skipped++;
-    this.#end(target, "pressure");
+    this.#end(target, "pressure", null, true);
   }
 
   async #age(targets: readonly TargetState[]): Promise<number> {

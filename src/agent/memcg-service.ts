@@ -15,7 +15,7 @@ import { MachineryKeeper } from "./memcg-machinery.ts";
 import { MemcgRegistry, type TargetState } from "./memcg-registry.ts";
 import { runMemcg, type MemcgMachinery } from "./memcg-run.ts";
 import { runReport, targetStatus } from "./memcg-status.ts";
-import type { MemcgRunReport, MemcgStatus } from "./status.ts";
+import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "./status.ts";
 import type { Warnings } from "./warnings.ts";
 
 /** A status call reads the kernel's numbers anew unless it did so this short a time ago. */
@@ -182,12 +182,12 @@ export class MemcgService {
       dryRun,
       isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.settings.period_secs * 1000),
       stopReason: (target) => this.#stopReason(target),
-      ended: (target, reason) => {
+      ended: (target, reason, skipped) => {
         this.#ends[reason]++;
         if (!events.heard) return;
         const evicted = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * machinery.pageBytes;
         const { path } = target.cgroup;
-        events.emit({ event: "target_end", path, node: target.node, end: reason, evicted_bytes: evicted });
+        events.emit({ event: "target_end", path, node: target.node, end: reason, skipped, evicted_bytes: evicted });
       },
     });
     const endMs = clock.monotonicMs();
@@ -260,7 +260,7 @@ export class MemcgService {
 
   #refreshedMs: number | null = null;
 
-  summary(): Omit<MemcgStatus, "targets"> {
+  summary(): MemcgSummary {
     const machinery = this.#machinery.current;
     const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
     let refaultedPages = 0;
@@ -287,7 +287,7 @@ export class MemcgService {
     };
   }
 
-  status(): MemcgStatus {
+  status(): Omit<MemcgStatus, "free"> {
     this.#refresh();
     const machinery = this.#machinery.current;
     const nowMs = this.#options.clock.monotonicMs();

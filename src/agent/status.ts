@@ -99,8 +99,13 @@ export interface MemcgStatus {
   readonly next_run_secs: number | null;
   /** Where refaults come from: "refaults", "io_stall" stand-in, or null when switched off. */
   readonly refault_source: "refaults" | "io_stall" | null;
+  /** What is free now, and in blocks that the host gets: how much of what was evicted reaches it. Null: not readable. */
+  readonly free: FreeStatus | null;
   readonly targets: readonly TargetStatus[];
 }
+
+/** The feature as a whole. */
+export type MemcgSummary = Omit<MemcgStatus, "free" | "targets">;
 
 export interface FreeStatus {
   readonly free_bytes: number;
@@ -156,7 +161,7 @@ export type RunReport = MemcgRunReport | CompactRunReport;
 
 /** Something that is wrong now. Raised once, cleared when its cause is gone. */
 export interface Warning {
-  /** Stable name, such as `config_file` or `lru_gen_off`. */
+  /** Stable name, such as `config_file` or `memcg`. */
   readonly key: string;
   readonly since: string;
   readonly message: string;
@@ -179,7 +184,7 @@ export interface AgentStatus {
   readonly started: string;
   readonly health: "ok" | "warning";
   readonly warnings: readonly Warning[];
-  readonly memcg: Omit<MemcgStatus, "targets">;
+  readonly memcg: MemcgSummary;
   readonly compact: CompactStatus;
   readonly config: {
     readonly file: string | null;

@@ -122,7 +122,7 @@ export const routes = {
     method: "POST",
     path: "/v1/run",
     text: "run a period now, and answer when it is over",
-    body: '`{"what": "memcg" or "compact", "dry_run": false}`',
+    body: '`{"what": "memcg", "dry_run": false}` or `{"what": "compact"}`',
     answer: "what the run did",
   }),
   events: route<null, EventLine>({

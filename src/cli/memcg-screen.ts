@@ -1,7 +1,8 @@
 /** `memcgstatus` for people: every target in one line, or with `--long` all that is known of each. */
 import { escapeControls } from "../base/log-line.ts";
 import { bytesText, percentText, spanText } from "../base/units.ts";
-import type { EvictedStatus, MemcgStatus, TargetStatus } from "../agent/status.ts";
+import type { EvictedStatus, FreeStatus, MemcgStatus, MemcgSummary, TargetStatus } from "../agent/status.ts";
+import { endReasonTexts } from "../core/reason.ts";
 import { barLegend, generationsCell } from "./generations.ts";
 import { countText, shortSpanText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
@@ -107,7 +108,7 @@ function columnsFor(targets: readonly TargetStatus[], terminal: Terminal): Colum
 }
 
 /** One line on the whole feature: `lru_gen, 42 targets, 12 runs, next in 4 min`. */
-export function memcgSummary(memcg: Omit<MemcgStatus, "targets">): string {
+export function memcgSummary(memcg: MemcgSummary): string {
   if (memcg.disabled) return "disabled";
   return joinParts([
     memcg.running ? "running now" : null,
@@ -120,11 +121,33 @@ export function memcgSummary(memcg: Omit<MemcgStatus, "targets">): string {
 }
 
 /** Which way is taken and why, and what stands in where what came back is not counted. */
-export function backendLines(memcg: Omit<MemcgStatus, "targets">, terminal: Terminal): string[] {
+export function backendLines(memcg: MemcgSummary, terminal: Terminal): string[] {
   const { disabled, backend_why: why, refault_source: source } = memcg;
   if (disabled) return [];
   const standIn = source === "io_stall" ? "; io stall stands in for what came back" : "";
   return fieldLines(terminal, "Backend", `${escapeControls(why)}${standIn}`);
+}
+
+/** Whose pressure stands in for cgroups that have no pressure file of their own. */
+export function standInLines(targets: readonly TargetStatus[], terminal: Terminal): string[] {
+  const counts: Record<string, number> = {};
+  for (const { path, pressure_source: source, settings } of targets) {
+    // The system's is the root cgroup's own.
+    if (settings.disabled || source === null || source === path || path === "/") continue;
+    counts[source] = (counts[source] ?? 0) + 1;
+  }
+  const sources = Object.entries(counts).toSorted(([, left], [, right]) => right - left);
+  const [first] = sources;
+  if (first === undefined) return [];
+  const [source, count] = first;
+  const more = sources.length === 1 ? "" : `; ${countText(sources.length - 1, "other cgroup")} for others`;
+  const whose = source === "system" ? "the system's" : `that of ${escapeControls(source)}`;
+  return fieldLines(terminal, "Pressure", `${whose} stands in for ${countText(count, "target")}${more}`);
+}
+
+function reportableText(free: FreeStatus): string {
+  const reportable = free.reportable_bytes === null ? "nothing is" : `${bytesText(free.reportable_bytes)} of it`;
+  return `${bytesText(free.free_bytes)}, ${reportable} reportable to the host`;
 }
 
 export function renderMemcgStatus(
@@ -137,7 +160,9 @@ export function renderMemcgStatus(
   const lines = [
     ...fieldLines(terminal, "Memory", memcgSummary(status)),
     ...backendLines(status, terminal),
+    ...standInLines(status.targets, terminal),
     ...fieldLines(terminal, "Given back", `${bytesText(evictedSum(status.evicted_bytes))}${ends(status)}`),
+    ...(status.free === null ? [] : fieldLines(terminal, "Free now", reportableText(status.free))),
     "",
   ];
   if (targets.length === 0) {
@@ -167,6 +192,10 @@ function ends(status: Pick<MemcgStatus, "ends">): string {
 
 function anonAndFile(bytes: EvictedStatus): string {
   return `anon ${bytesText(bytes.anon_bytes)}, file ${bytesText(bytes.file_bytes)}`;
+}
+
+function endText(end: TargetStatus["last_end"]): string {
+  return end === null ? "not yet" : `${end}: ${endReasonTexts[end]}`;
 }
 
 /** All that is known of a target. */
@@ -212,7 +241,7 @@ function targetLines(target: TargetStatus, terminal: Terminal): string[] {
         target.sit_out > 0 ? `sits out ${target.sit_out} more` : null,
       ]),
     ),
-    ...fieldLines(terminal, "  ended", joinParts([target.last_end ?? "not yet", countsText(target.ends)])),
+    ...fieldLines(terminal, "  ended", joinParts([endText(target.last_end), countsText(target.ends)])),
     ...fieldLines(
       terminal,
       "  next run",

@@ -4,7 +4,15 @@ import { bytesText, percentText, spanText } from "../base/units.ts";
 import type { AgentStatus, MemcgStatus, OwnCost, TargetStatus, Warning } from "../agent/status.ts";
 import { compactRunText, compactSummary, freeText } from "./compact-screen.ts";
 import { generationsCell } from "./generations.ts";
-import { backendLines, bytesCell, endCell, evictedSum, memcgSummary, selectTargets } from "./memcg-screen.ts";
+import {
+  backendLines,
+  bytesCell,
+  endCell,
+  evictedSum,
+  memcgSummary,
+  selectTargets,
+  standInLines,
+} from "./memcg-screen.ts";
 import { clockText, countText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -25,6 +33,7 @@ export function renderStatus({ status, memcg, nowMs }: StatusScreen, terminal: T
     ...healthLines(status, nowMs, terminal),
     "",
     ...memcgLines(status, nowMs, terminal),
+    ...(memcg === null ? [] : standInLines(memcg.targets, terminal)),
     "",
     ...compactLines(status, nowMs, terminal),
     "",

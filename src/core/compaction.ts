@@ -21,7 +21,7 @@ export const compactDecisions = [
 
 export type CompactDecision = (typeof compactDecisions)[number];
 
-/** What each decision means, for help, status and metrics. */
+/** What each decision means, for help and reference. */
 export const compactDecisionTexts: Readonly<Record<CompactDecision, string>> = {
   forced: "compacted because force_times runs went by without a compaction",
   fragmented: "compacted because free movable pages in small blocks grew by more than threshold",
@@ -38,7 +38,7 @@ export const compactEnds = ["done", "pressure", "timeout", "stopped", "failed"] 
 
 export type CompactEnd = (typeof compactEnds)[number];
 
-/** What each end means, for help, status and metrics. */
+/** What each end means, for help and reference. */
 export const compactEndTexts: Readonly<Record<CompactEnd, string>> = {
   done: "the kernel went through all of memory",
   pressure: "stopped because the system stalled more than psi_percent_limit",

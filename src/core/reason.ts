@@ -17,7 +17,7 @@ export const endReasons = [
 
 export type EndReason = (typeof endReasons)[number];
 
-/** What each reason means, for help, status and metrics. */
+/** What each reason means, for help and reference. */
 export const endReasonTexts: Readonly<Record<EndReason, string>> = {
   nothing_cold: "no cold pages are left",
   no_progress: "the kernel freed nothing although cold pages are there",

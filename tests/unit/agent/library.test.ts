@@ -106,6 +106,16 @@ describe("new MemAgent", () => {
     await agent.stop();
   });
 
+  test("compacts nothing when a dry run is asked for", async () => {
+    using kernel = new RecordingKernel();
+    const agent = agentOn(kernel);
+    agent.start();
+    const refusal = expect.objectContaining({ kind: "invalid", message: expect.stringContaining("dry run") });
+    await expect(agent.run("compact", { dryRun: true })).rejects.toEqual(refusal);
+    expect(agent.compactStatus().runs).toBe(0);
+    await agent.stop();
+  });
+
   test("takes changes while it runs, whole or not at all", async () => {
     using kernel = new RecordingKernel();
     const agent = agentOn(kernel);

@@ -380,10 +380,13 @@ describe("a run", () => {
     await serving.run();
     kernel.stall("/a", { memoryMs: 1_500 });
     const ends: (EndReason | null)[] = [];
+    const skipped: boolean[] = [];
+    serving.events.on((told) => told.event === "target_end" && told.path === "/a" && skipped.push(told.skipped));
     for (let run = 0; run < 4; run++) {
       await serving.next();
       ends.push(serving.target("/a").last_end);
     }
+    expect(skipped).toEqual([true, true, false, false]);
     // 1.5 s of 1, 2 and 3 minutes; then a new waiting period begins.
     expect(ends).toEqual(["pressure", "pressure", "not_ready", "nothing_cold"]);
     expect(serving.target("/a")).toMatchObject({ skips: 2, agings: 3, pressure_percent: 0 });

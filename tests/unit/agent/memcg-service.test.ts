@@ -182,6 +182,7 @@ describe("what is told", () => {
     expect(heard.map(({ event }) => event)).toEqual(["target_end", "target_end", "memcg_run"]);
     expect(heard.find((event) => event.event === "target_end" && event.path === "/a")).toMatchObject({
       end: "nothing_cold",
+      skipped: false,
       evicted_bytes: 10_000 * 4096,
     });
     expect(serving.log.entries.map(({ message }) => message)).toContain("memcg run");

@@ -85,6 +85,7 @@ export function memcgStatus(targets: readonly TargetStatus[] = [target("/a")]): 
     last_run: memcgReport(),
     next_run_secs: 120,
     refault_source: "refaults",
+    free: { free_bytes: 512 * mebi, order_bytes: 100 * mebi, reportable_bytes: 100 * mebi },
     targets,
   };
 }
@@ -136,7 +137,7 @@ export function compactStatus(): CompactStatus {
 }
 
 export function agentStatus(changes: Partial<AgentStatus> = {}): AgentStatus {
-  const { targets: _, ...memcg } = memcgStatus();
+  const { free: _free, targets: _targets, ...memcg } = memcgStatus();
   return {
     version: "1.2.3",
     pid: 42,

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { renderCompactStatus } from "../../../src/cli/compact-screen.ts";
-import { renderMemcgStatus, selectTargets } from "../../../src/cli/memcg-screen.ts";
+import { renderMemcgStatus, selectTargets, standInLines } from "../../../src/cli/memcg-screen.ts";
 import { renderRunReport } from "../../../src/cli/run-screen.ts";
 import { renderStatus } from "../../../src/cli/status-screen.ts";
 import { plainTerminal, type Terminal, terminalOf } from "../../../src/cli/terminal.ts";
 import { textWidth } from "../../../src/cli/text.ts";
 import { FakeDaemon, targets } from "../../cli/fake-daemon.ts";
-import { compactReport, compactStatus, memcgReport, memcgStatus } from "../api/fake-face.ts";
+import { compactReport, compactStatus, memcgReport, memcgStatus, target } from "../api/fake-face.ts";
 
 const nowMs = Date.parse("2026-01-02T04:00:00Z");
 const everything = { path: null, sort: "path", top: null } as const;
@@ -50,6 +50,73 @@ test("colour adds nothing but colour", () => {
   for (const name of Object.keys(plain ?? {})) {
     const stripped = coloured?.[name]?.map((line) => Bun.stripANSI(line).trimEnd());
     expect(stripped).toEqual(plain?.[name]?.map((line) => line.trimEnd()));
+  }
+});
+
+function freeLine(reportable_bytes: number | null): string | undefined {
+  const status = { ...memcgStatus(), free: { free_bytes: 2 ** 29, order_bytes: 2 ** 28, reportable_bytes } };
+  const lines = renderMemcgStatus(status, everything, { long: false }, plainTerminal);
+  return lines.find((line) => line.startsWith("Free now"));
+}
+
+test("memcgstatus says how much is free, and how much of that the host gets", () => {
+  expect(freeLine(2 ** 27)).toEndWith("512 MiB, 128 MiB of it reportable to the host");
+  expect(freeLine(null)).toEndWith("512 MiB, nothing is reportable to the host");
+});
+
+test("memcgstatus --long says what the reason means", () => {
+  const status = memcgStatus([target("/a", { last_end: "protected" })]);
+  const lines = renderMemcgStatus(status, everything, { long: true }, plainTerminal);
+  expect(lines.join("\n")).toContain("protected: what is left is under memory.min or memory.low");
+});
+
+describe("whose pressure stands in", () => {
+  const rows: readonly [what: string, sources: readonly (readonly [string, string | null])[], string][] = [
+    [
+      "nobody's",
+      [
+        ["/a", "/a"],
+        ["/b", null],
+      ],
+      "",
+    ],
+    ["the root cgroup has the system's as its own", [["/", "system"]], ""],
+    [
+      "the system's",
+      [
+        ["/", "system"],
+        ["/a", "system"],
+        ["/b", "system"],
+      ],
+      "the system's stands in for 2 targets",
+    ],
+    [
+      "a parent's",
+      [
+        ["/a", "/a"],
+        ["/a/b", "/a"],
+      ],
+      "that of /a stands in for 1 target",
+    ],
+    [
+      "several",
+      [
+        ["/a/b", "/a"],
+        ["/c", "system"],
+        ["/d", "system"],
+      ],
+      "the system's stands in for 2 targets; 1 other cgroup for others",
+    ],
+  ];
+  for (const [what, sources, text] of rows) {
+    test(what, () => {
+      const targets = sources.map(([path, pressure_source]) => target(path, { pressure_source }));
+      expect(
+        standInLines(targets, plainTerminal)
+          .join("")
+          .replace(/^Pressure +/, ""),
+      ).toBe(text);
+    });
   }
 });
 
