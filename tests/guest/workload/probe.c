@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -79,6 +80,8 @@ static int stop(const char *cgroup, const char *file) {
   static const char trigger[] = "some 5000 500000";
   struct pollfd armed = {.fd = open_in(cgroup, "io.pressure", O_RDWR | O_NONBLOCK), .events = POLLPRI};
   int swap = open_in(cgroup, "memory.swap.current", O_RDONLY);
+  /* What is swapped out shall be the others' memory: waiting for our own would be a stall before its time. */
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) fail("lock our memory");
   if (write(armed.fd, trigger, sizeof trigger) < 0) fail("arm the trigger");
   uint64_t enough = number_in(swap) + 8 * MIB;
   while (number_in(swap) < enough) usleep(2000);
