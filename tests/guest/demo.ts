@@ -10,7 +10,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TimedEvent } from "../../src/agent/events.ts";
-import type { CompactRunReport, MemcgRunReport } from "../../src/agent/status.ts";
+import type { MemcgRunReport } from "../../src/agent/status.ts";
 import { sleep, systemClock } from "../../src/base/clock.ts";
 import { messageOf } from "../../src/base/fault.ts";
 import { bytesText } from "../../src/base/units.ts";
@@ -36,8 +36,7 @@ const settleSecsMax = 60;
 const settledMiB = 8;
 const settledSecs = 4;
 
-/** An emulated machine stalls more in a compaction than a real one does. */
-const serveFlags = `--memcg-period-secs ${periodSecs} --memcg-spread-percent 0 --compact-psi-percent-limit 50`;
+const serveFlags = `--memcg-period-secs ${periodSecs} --memcg-spread-percent 0`;
 
 const root = join(import.meta.dir, "../..");
 const screen = new Screen();
@@ -52,6 +51,7 @@ class Scene {
   readonly #notes: Moment[] = [];
   #events: GuestProcess | null = null;
   #eventsSeen = 0;
+  #evicted = false;
 
   constructor(guest: Guest) {
     this.guest = guest;
@@ -120,28 +120,31 @@ class Scene {
     this.#events = await this.guest.spawn("exec mem-agent events");
   }
 
+  #noteRun(report: MemcgRunReport): void {
+    this.note(runText(report));
+    if (this.#evicted || evictedBytes(report) === 0) return;
+    this.#evicted = true;
+    this.marks.push({ atSecs: this.atSecs - report.wall_secs, text: "evicts what is cold" });
+  }
+
   async #noteEvents(): Promise<void> {
     const lines = ((await this.#events?.stdout()) ?? "").split("\n").slice(0, -1);
     for (const line of lines.slice(this.#eventsSeen)) {
-      const text = eventText(line === "" ? null : (JSON.parse(line) as TimedEvent));
-      if (text !== null) this.note(text);
+      const event = line === "" ? null : (JSON.parse(line) as TimedEvent);
+      if (event?.event === "memcg_run") this.#noteRun(event.report);
     }
     this.#eventsSeen = lines.length;
   }
 }
 
-function eventText(event: TimedEvent | null): string | null {
-  if (event?.event === "memcg_run") return runText(event.report);
-  if (event?.event === "compact_run" && event.report.compacted) {
-    return `compaction (${event.report.decision}): ${event.report.end} in ${event.report.wall_secs.toFixed(1)} s`;
-  }
-  return null;
+function evictedBytes({ evicted_bytes: evicted }: MemcgRunReport): number {
+  return evicted.file_bytes + evicted.anon_bytes;
 }
 
-function runText({ run, aged, evicted_bytes: evicted, wall_secs: secs }: MemcgRunReport): string {
-  const bytes = evicted.file_bytes + evicted.anon_bytes;
-  const result = bytes === 0 ? "nothing evicted" : `evicted ${bytesText(bytes)} in ${secs.toFixed(1)} s`;
-  return `run ${run}: aged ${aged}, ${result}`;
+function runText(report: MemcgRunReport): string {
+  const bytes = evictedBytes(report);
+  const result = bytes === 0 ? "nothing evicted" : `evicted ${bytesText(bytes)} in ${report.wall_secs.toFixed(1)} s`;
+  return `run ${report.run}: aged ${report.aged}, ${result}`;
 }
 
 function hostOf(samples: readonly Sample[]): number {
@@ -150,7 +153,7 @@ function hostOf(samples: readonly Sample[]): number {
 
 /** The workloads: one writes its files and is done, the other reads its own all the time. */
 async function fill(scene: Scene): Promise<GuestProcess> {
-  scene.note(`one workload writes ${idleMiB} MiB and goes idle, one reads ${hotMiB} MiB all the time`);
+  scene.note(`one workload writes ${idleMiB} MiB and goes idle, one reads ${hotMiB} MiB all along`);
   await scene.during(coldCache(scene.guest, "idle", idleMiB));
   return await scene.during(hotCache(scene.guest, "hot", hotMiB));
 }
@@ -172,37 +175,35 @@ async function play(guest: Guest): Promise<void> {
 
   await scene.watch(settleSecsMax, (sample) => sample.idleMiB < idleMiB * 0.1);
   await scene.watch(settleSecsMax, () => scene.hasSettled());
-  scene.mark("compaction");
-  const compaction = (await scene.during(agent.run("compact"))) as CompactRunReport;
-  await scene.watch(settleSecsMax / 4, () => scene.hasSettled());
-
   const after = await scene.sample();
+  const hostAfter = hostOf(scene.samples.slice(-4));
   const ended = await readFelt(guest, hot, scene.atSecs);
   const { memcg, own } = await agent.status();
+  const hotEvicted = (await agent.target("/hot")).evicted_bytes;
   const rows = summaryRows({
     host: {
       bareMiB: scene.samples[0]?.hostMiB ?? 0,
       beforeMiB: hostBefore,
       withAgentMiB: withAgent,
-      afterMiB: hostOf(scene.samples.slice(-4)),
+      afterMiB: hostAfter,
     },
     idle: { beforeMiB: before.idleMiB, afterMiB: after.idleMiB },
     hot: {
       beforeMiB: before.hotMiB,
       afterMiB: after.hotMiB,
       felt: [quiet, started, ended],
+      evictedBytes: hotEvicted.file_bytes + hotEvicted.anon_bytes,
       passMs: await passTimes(hot),
     },
     evictedBytes: memcg.evicted_bytes.file_bytes + memcg.evicted_bytes.anon_bytes,
     own,
-    compaction,
     refaultsCounted: memcg.refault_source === "refaults",
   });
   await agent.stop();
   screen.say("");
   screen.heading("What came of it");
   for (const [name, value] of rows) screen.say(`${padText(name, 22, "left")} ${value}`);
-  picture(scene, hostBefore, after.hostMiB);
+  picture(scene, hostBefore, hostAfter);
 }
 
 function picture(scene: Scene, beforeMiB: number, afterMiB: number): void {

@@ -4,7 +4,7 @@
  */
 import { paint, terminalOf, type Style, type Terminal } from "../../../src/cli/terminal.ts";
 import { cutText, padText } from "../../../src/cli/text.ts";
-import { type Course, type Moment, roundStep, type Sample, seriesNames } from "./course.ts";
+import { type Course, type Moment, roundStep, type Sample, type SeriesKey, seriesNames } from "./course.ts";
 
 const eighths = " ▁▂▃▄▅▆▇█";
 const scaleColumns = 7;
@@ -63,8 +63,8 @@ export function chartLines({ samples, marks }: Course, rows: number, terminal: T
   return lines;
 }
 
-function valueLine(terminal: Terminal, style: Style, name: string, mib: number, first: number): string {
-  const change = `${first.toFixed(0)} -> ${mib.toFixed(0)} MiB`;
+function valueLine(terminal: Terminal, style: Style, name: string, mib: number, highest: number): string {
+  const change = `${highest.toFixed(0)} -> ${mib.toFixed(0)} MiB`;
   return `${padText(name, 22, "left")}${paint(terminal, style, change)}`;
 }
 
@@ -73,18 +73,18 @@ export function frameLines({ title, course, notes }: Frame, terminal: Terminal):
   const { samples } = course;
   // A line that the terminal breaks would be two, and the next frame would be drawn over the wrong ones.
   const fit = (text: string, columns = 0): string => cutText(text, (terminal.columns ?? 80) - columns, "end");
-  const [first, last] = [samples[0], samples.at(-1)];
-  if (first === undefined || last === undefined) return [paint(terminal, "bold", fit(title))];
-  const highest = Math.max(...samples.map(({ hostMiB }) => hostMiB));
+  const last = samples.at(-1);
+  if (last === undefined) return [paint(terminal, "bold", fit(title))];
+  const highest = (key: SeriesKey): number => Math.max(...samples.map((sample) => sample[key]));
   const rows = Math.max(4, Math.min(10, (terminal.rows ?? 24) - 8 - notesShown));
   return [
     paint(terminal, "bold", fit(title)),
     "",
     fit("What the host pays for this guest: resident memory, MiB"),
     ...chartLines(course, rows, terminal),
-    valueLine(terminal, "cyan", seriesNames.hostMiB, last.hostMiB, highest),
-    valueLine(terminal, "yellow", seriesNames.idleMiB, last.idleMiB, first.idleMiB),
-    valueLine(terminal, "green", seriesNames.hotMiB, last.hotMiB, first.hotMiB),
+    valueLine(terminal, "cyan", seriesNames.hostMiB, last.hostMiB, highest("hostMiB")),
+    valueLine(terminal, "yellow", seriesNames.idleMiB, last.idleMiB, highest("idleMiB")),
+    valueLine(terminal, "green", seriesNames.hotMiB, last.hotMiB, highest("hotMiB")),
     ...notes.slice(-notesShown).map(({ atSecs, text }) => `${paint(terminal, "dim", stamp(atSecs))}  ${fit(text, 8)}`),
   ];
 }

@@ -1,6 +1,5 @@
 /** The end of the demo: what was given back, what it cost, and who felt it. Pure. */
-import type { CompactRunReport, OwnCost } from "../../../src/agent/status.ts";
-import { compactDecisionTexts, compactEndTexts } from "../../../src/core/compaction.ts";
+import type { OwnCost } from "../../../src/agent/status.ts";
 import { bytesText } from "../../../src/base/units.ts";
 import { median } from "./course.ts";
 import type { Felt } from "./hot.ts";
@@ -22,11 +21,11 @@ export interface Outcome {
     readonly afterMiB: number;
     /** When it alone was busy, when the agent started, at the end. */
     readonly felt: readonly [quiet: Felt, started: Felt, ended: Felt];
+    readonly evictedBytes: number;
     readonly passMs: readonly number[];
   };
   readonly evictedBytes: number;
   readonly own: OwnCost;
-  readonly compaction: CompactRunReport;
   /** Whether this kernel counts refaults under the multi-gen LRU. */
   readonly refaultsCounted: boolean;
 }
@@ -43,38 +42,30 @@ function passText(passMs: readonly number[], from: Felt, to: Felt): string {
   return middle === null ? "no reading ended" : `${middle.toFixed(0)} ms a reading`;
 }
 
-function endText({ end, decision }: CompactRunReport): string {
-  return end === null ? compactDecisionTexts[decision] : compactEndTexts[end];
-}
-
 function mib(amount: number): string {
   return `${amount.toFixed(0)} MiB`;
 }
 
 /** Names and values, for two columns. */
 export function summaryRows(outcome: Outcome): readonly (readonly [name: string, value: string])[] {
-  const { host, idle, hot, own, compaction } = outcome;
+  const { host, idle, hot, own } = outcome;
   const [quiet, started, ended] = hot.felt;
   const startCost = host.withAgentMiB - host.beforeMiB;
   const saved = host.beforeMiB - host.afterMiB;
-  const counted = outcome.refaultsCounted ? "" : " (this kernel counts few of them; 6.12 and later count all)";
-  const { before, after } = compaction;
-  const reportable =
-    before === null || after === null || before.reportable_bytes === null || after.reportable_bytes === null
-      ? "unknown: nothing reports"
-      : `${bytesText(before.reportable_bytes)} -> ${bytesText(after.reportable_bytes)}`;
+  const counted = outcome.refaultsCounted ? "" : " (this kernel counts few; 6.12 and later all)";
   return [
-    ["host pays, before", `${mib(host.beforeMiB)} (${mib(host.bareMiB)} without workloads, QEMU itself included)`],
+    ["host pays, before", `${mib(host.beforeMiB)} (${mib(host.bareMiB)} when it had just booted)`],
     ["  with the agent", `${mib(host.withAgentMiB)}: its start adds ${mib(startCost)}`],
     ["  after", `${mib(host.afterMiB)}: ${mib(saved)} less, ${((100 * saved) / host.beforeMiB).toFixed(0)} %`],
-    ["evicted", bytesText(outcome.evictedBytes)],
+    [
+      "evicted",
+      `${bytesText(outcome.evictedBytes)}, ${bytesText(outcome.hot.evictedBytes)} of it from the hot workload`,
+    ],
     ["idle workload", `${mib(idle.beforeMiB)} -> ${mib(idle.afterMiB)}`],
     ["hot workload", `${mib(hot.beforeMiB)} -> ${mib(hot.afterMiB)}`],
     ["  stalled, before", `${stallText(quiet, started)}, ${passText(hot.passMs, quiet, started)}`],
     ["  stalled, with agent", `${stallText(started, ended)}, ${passText(hot.passMs, started, ended)}`],
     ["  refaults", `${started.refaultedPages} -> ${ended.refaultedPages} pages${counted}`],
-    ["compaction", `${endText(compaction)}, ${compaction.wall_secs.toFixed(1)} s`],
-    ["  reportable, free", reportable],
     [
       "the agent itself",
       `${own.cpu_user_secs.toFixed(1)} s user and ${own.cpu_system_secs.toFixed(1)} s system CPU time (emulated) ` +
