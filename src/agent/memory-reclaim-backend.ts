@@ -53,6 +53,8 @@ export class MemoryReclaimBackend implements Backend {
   readonly #clock: Clock;
   /** By cgroup, so that it goes with the cgroup. */
   readonly #reclaimed = new WeakMap<CgroupState, Reclaimed>();
+  /** What went since the last look. */
+  readonly #gone = new Map<TargetState, { readonly plan: EvictPlan; pages: number }>();
   #takesSwappiness: boolean | null = null;
 
   constructor({ root, tree, pageBytes, registry, settingsOf, clock }: MemoryReclaimOptions) {
@@ -66,6 +68,8 @@ export class MemoryReclaimBackend implements Backend {
 
   /** Walks the tree. Within a run nothing is read again: the sizes follow what `evict` saw go. */
   look(identify: boolean): void {
+    for (const [target, { plan, pages }] of this.#gone) takeOff(target, plan, pages);
+    this.#gone.clear();
     if (!identify) return;
     this.#registry.beginScan();
     this.#walk("/", 0);
@@ -178,18 +182,10 @@ export class MemoryReclaimBackend implements Backend {
     const before = readUsageBytes(this.#root, this.#tree, path);
     await reclaim(this.#root, this.#tree, path, { bytes: pages * this.#pageBytes, swappiness: plan.swappiness });
     const after = readUsageBytes(this.#root, this.#tree, path);
-    if (before !== null && after !== null) this.#takeOff(target, plan, Math.max(0, before - after) / this.#pageBytes);
-  }
-
-  /** memory.stat lags by seconds; usage does not, but knows no types: they are taken as they were planned. */
-  #takeOff(target: TargetState, plan: EvictPlan, gonePages: number): void {
-    const generation = target.generation(0);
-    if (generation === null) return;
-    const planned = plan.anonPages + plan.filePages;
-    const anonGone = planned === 0 ? 0 : Math.min(generation.anonPages, (gonePages * plan.anonPages) / planned);
-    const anonPages = Math.round(generation.anonPages - anonGone);
-    const filePages = Math.max(0, Math.round(generation.filePages - (gonePages - anonGone)));
-    target.setGeneration(0, onlySeq, 0, anonPages, filePages);
+    if (before === null || after === null) return;
+    const gone = this.#gone.get(target) ?? { plan, pages: 0 };
+    gone.pages += Math.max(0, before - after) / this.#pageBytes;
+    this.#gone.set(target, gone);
   }
 
   ran(target: TargetState, askedPages: number): void {
@@ -207,6 +203,17 @@ export class MemoryReclaimBackend implements Backend {
   [Symbol.dispose](): void {
     // Nothing is kept open.
   }
+}
+
+/** memory.stat lags by seconds; usage does not, but knows no types: they are taken as they were planned. */
+function takeOff(target: TargetState, plan: EvictPlan, gonePages: number): void {
+  const generation = target.generation(0);
+  if (generation === null) return;
+  const planned = plan.anonPages + plan.filePages;
+  const anonGone = planned === 0 ? 0 : Math.min(generation.anonPages, (gonePages * plan.anonPages) / planned);
+  const anonPages = Math.round(generation.anonPages - anonGone);
+  const filePages = Math.max(0, Math.round(generation.filePages - (gonePages - anonGone)));
+  target.setGeneration(0, onlySeq, 0, anonPages, filePages);
 }
 
 function total(sizes: ListSizes): number {

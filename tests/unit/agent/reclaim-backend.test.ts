@@ -155,5 +155,8 @@ test("the kernel is asked for bytes without swapping, and what went is taken off
   trial.write(`${mount}/a/memory.current`, `${(10_000 - 200) * pageBytes}\n`);
   await evicting;
   expect(readFileSync(join(trial.root, mount, "a/memory.reclaim"), "utf8")).toStartWith("1048576 swappiness=0");
+  // As with lru_gen it is the next look that shows it.
+  expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(10_000);
+  trial.backend.look(false);
   expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(9_800);
 });
