@@ -1,12 +1,16 @@
 /** README.md tells the truth: made parts are fresh, and its command lines, settings, links and paths are there. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { examine } from "../../src/agent/doctor.ts";
 import { MemAgent } from "../../src/agent/mem-agent.ts";
 import { readArguments } from "../../src/cli/arguments.ts";
 import { type Command, controlProgram, isGroup, program, serverProgram } from "../../src/cli/commands.ts";
 import { Failure } from "../../src/cli/failure.ts";
 import { readWithSettings, settingFlagsOf } from "../../src/cli/setting-arguments.ts";
+import { version } from "../../src/cli/version.ts";
+import { defaultSettings } from "../../src/config/schema.ts";
 import { parseConfig } from "../../src/config/toml.ts";
 import { leafCommands, readmePath, withParts } from "../support/readme.ts";
 
@@ -166,6 +170,22 @@ test("every warning has its line, and no other is named", () => {
     [...cell.matchAll(/`(\w+)`/g)].map(([, key = ""]) => key),
   );
   expect([...new Set(told)].toSorted()).toEqual([...new Set(keys)].toSorted());
+});
+
+test("every check of doctor has its line, and no other is named", () => {
+  const nothing = mkdtempSync(join(tmpdir(), "mem-agent-readme-"));
+  const keys = examine(nothing, defaultSettings).checks.map(({ key }) => key);
+  rmSync(nothing, { recursive: true });
+  const table = readme.slice(readme.indexOf("| check | needed for |"), readme.indexOf("`doctor --json` prints"));
+  const told = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, key = ""]) => key);
+  // These three the command itself adds: they need no look at the kernel.
+  expect(told.toSorted()).toEqual([...keys, "config", "daemon", "binary"].toSorted());
+});
+
+test("file names of a release carry the version", () => {
+  const versions = [...readme.matchAll(/mem-agent-(\d+\.\d+\.\d+)/g)].map(([, found = ""]) => found);
+  expect(versions.length).toBeGreaterThan(2);
+  expect(versions.filter((found) => found !== version)).toEqual([]);
 });
 
 test("npm's verbs are there", () => {
