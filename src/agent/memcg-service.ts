@@ -265,7 +265,8 @@ export class MemcgService {
     const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
     let refaultedPages = 0;
     for (const cgroup of this.#registry.cgroups.values()) refaultedPages += cgroup.refaultedPages;
-    const priced = this.#settings.memcg.refault_percent_limit > 0;
+    const { refault_percent_limit: limit, cgroups } = this.#settings.memcg;
+    const priced = [limit, ...cgroups.map((rule) => rule.refault_percent_limit ?? 0)].some((percent) => percent > 0);
     const nextMs = this.nextDueMs();
     return {
       disabled: this.disabled,

@@ -2,11 +2,13 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { evictTargets, Pace } from "../../../src/agent/memcg-eviction.ts";
+import { EvictionGuards, PressureReader } from "../../../src/agent/memcg-pressure.ts";
 import { MemcgRegistry, type TargetState } from "../../../src/agent/memcg-registry.ts";
 import { MemoryReclaimBackend } from "../../../src/agent/memory-reclaim-backend.ts";
 import { compileRules } from "../../../src/config/rules.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
-import { SteppedClock } from "./memcg-kernel.ts";
+import { SteppedClock } from "./stepped-clock.ts";
 import { memcgSettings, periodMs, type MemcgChoice } from "./memcg-serving.ts";
 
 const pageBytes = 4096;
@@ -159,4 +161,41 @@ test("the kernel is asked for bytes without swapping, and what went is taken off
   expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(10_000);
   trial.backend.look(false);
   expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(9_800);
+});
+
+test("what went in an eviction is booked, and ends it when it is as much as was planned", async () => {
+  using trial = new Trial();
+  for (const path of ["/", "/a"]) trial.set(path, 100_000);
+  trial.pass(3);
+  const target = trial.target("/a");
+  const plan = trial.plan("/a");
+  if (plan.do === "end") throw new Error(plan.why);
+  let leftPages = 100_000;
+  let asked = 0;
+  const ends: string[] = [];
+  const tree = readCgroupTree(trial.root);
+  using guards = new EvictionGuards(new PressureReader(trial.root, tree, trial.clock), []);
+  await evictTargets([{ target, plan }], {
+    clock: trial.clock,
+    backend: trial.backend,
+    guards,
+    pace: new Pace(),
+    usagePages: () => {
+      const pages = leftPages;
+      asked++;
+      // Before each write: while that is under way, the kernel takes 1,000 pages.
+      if (asked % 2 === 1) {
+        queueMicrotask(() => {
+          leftPages -= 1_000;
+          trial.write(`${mount}/a/memory.current`, `${leftPages * pageBytes}\n`);
+        });
+      }
+      return pages;
+    },
+    stopReason: () => null,
+    ended: (_, reason) => void ends.push(reason),
+  });
+  expect(ends).toEqual(["nothing_cold"]);
+  expect(target.lastEvictedFilePages).toBe(100_000 - leftPages);
+  expect(target.lastEvictedFilePages).toBeWithin(plan.pages, plan.pages + 1_000);
 });

@@ -181,3 +181,14 @@ describe("the spread of runs", () => {
     expect(serving.target("/").next_run_secs).toBeCloseTo(before ?? 0, 3);
   });
 });
+
+test.each([
+  [0, [], null],
+  [0.2, [], "refaults"],
+  [0, [{ path: "/a", no_subdir: false, refault_percent_limit: 1 }], "refaults"],
+] as const)("a limit of %p with rules %p: what came back comes from %p", async (limit, cgroups, source) => {
+  using kernel = machine();
+  const serving = new Serving(kernel, { refault_percent_limit: limit, cgroups });
+  await serving.run();
+  expect(serving.service.summary().refault_source).toBe(source);
+});
