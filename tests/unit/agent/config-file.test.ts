@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ConfigWatch, readConfigText } from "../../../src/agent/config-file.ts";
 import { configMap, plainFile, replaceBy, swapConfigMap, ways } from "./config-file-ways.ts";
-import { SteppedClock } from "./memcg-kernel.ts";
+import { SteppedClock } from "./stepped-clock.ts";
 
 let top: string;
 let clock: SteppedClock;

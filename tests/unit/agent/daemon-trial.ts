@@ -8,7 +8,7 @@ import type { TimedEvent } from "../../../src/agent/events.ts";
 import { isFault } from "../../../src/base/fault.ts";
 import { Log } from "../../../src/base/log.ts";
 import type { SettingsOverrides } from "../../../src/config/schema.ts";
-import { SteppedClock } from "./memcg-kernel.ts";
+import { SteppedClock } from "./stepped-clock.ts";
 
 const quietFlags: SettingsOverrides = { memcg: { disabled: true }, compact: { disabled: true } };
 /** The kernel tells of a change well before. */

@@ -6,57 +6,16 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LruGenFile } from "../../../src/agent/lru-gen-backend.ts";
-import type { Clock } from "../../../src/base/clock.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import type { Generation } from "../../../src/core/eviction.ts";
 import type { WriteEnd } from "../../../src/kernel/lru-gen.ts";
 import type { LruGenScan, LruGenVisitor } from "../../../src/kernel/lru-gen-scan.ts";
+import { lineage, memoryStatText } from "./memcg-files.ts";
+import { SteppedClock } from "./stepped-clock.ts";
 
 export const pageBytes = 4096;
 const generationsMax = 4;
 const mount = "sys/fs/cgroup";
-
-/** Time moves when a test says so; a timer that became due fires then. */
-export class SteppedClock implements Clock {
-  #nowMs = 1_000_000;
-  readonly #timers = new Set<{ readonly atMs: number; readonly act: () => void }>();
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  wallMs(): number {
-    return this.#nowMs;
-  }
-
-  after(delayMs: number, then: () => void): { cancel(): void } {
-    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), act: then };
-    this.#timers.add(timer);
-    return { cancel: () => void this.#timers.delete(timer) };
-  }
-
-  /** Milliseconds until the first timer; null where none is armed. */
-  get nextMs(): number | null {
-    const times = [...this.#timers].map(({ atMs }) => atMs - this.#nowMs);
-    return times.length === 0 ? null : Math.min(...times);
-  }
-
-  /** Moves without letting anything else happen: what a system call takes. */
-  advance(ms: number): void {
-    this.#nowMs += ms;
-  }
-
-  /** Moves, and lets everything happen that is due then and that follows from it. */
-  async pass(ms: number): Promise<void> {
-    this.#nowMs += ms;
-    for (const timer of this.#timers) {
-      if (timer.atMs > this.#nowMs) continue;
-      this.#timers.delete(timer);
-      timer.act();
-    }
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 export interface NodeSizes {
   readonly anonPages: number;
@@ -361,17 +320,7 @@ export class MemcgKernel implements Disposable {
     const known = this.#events.get(path) ?? { refaulted: 0, stolen: 0 };
     const next = { refaulted: known.refaulted + refaulted, stolen: known.stolen + stolen };
     this.#events.set(path, next);
-    const sizes = ["file_mapped", "shmem", "inactive_anon", "active_anon", "inactive_file", "active_file"];
-    const lines = [
-      "anon 0",
-      `file ${this.usagePages(path) * pageBytes}`,
-      ...[...sizes, "unevictable"].map((name) => `${name} 0`),
-      `pgsteal ${next.stolen}`,
-      "pgscan 0",
-      `workingset_refault_anon 0`,
-      `workingset_refault_file ${next.refaulted}`,
-    ];
-    this.#write(`${this.#inner(path)}/memory.stat`, `${lines.join("\n")}\n`);
+    this.#write(`${this.#inner(path)}/memory.stat`, memoryStatText(this.usagePages(path) * pageBytes, next));
   }
 
   #inner(path: string): string {
@@ -392,10 +341,4 @@ export class MemcgKernel implements Disposable {
 /** EINVAL, as LruGen tells it. */
 export function refusal(): Fault {
   return new Fault("unsupported", "cannot command lru_gen: EINVAL");
-}
-
-/** The cgroup and all above it. */
-function lineage(path: string): readonly string[] {
-  const names = path.split("/").filter((name) => name !== "");
-  return [...names.map((_, index) => `/${names.slice(0, names.length - index).join("/")}`), "/"];
 }

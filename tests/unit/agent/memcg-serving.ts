@@ -3,6 +3,7 @@ import { Events } from "../../../src/agent/events.ts";
 import { MemcgService } from "../../../src/agent/memcg-service.ts";
 import type { MemcgRunReport, TargetStatus } from "../../../src/agent/status.ts";
 import { Warnings } from "../../../src/agent/warnings.ts";
+import type { Fault } from "../../../src/base/fault.ts";
 import { recordingLog } from "../../../src/base/log.ts";
 import { defaultSettings, type MemcgRule, type MemcgSettings, type Settings } from "../../../src/config/schema.ts";
 import type { MemcgKernel } from "./memcg-kernel.ts";
@@ -75,4 +76,14 @@ export class Serving {
     const start = path === null ? `${kind} ` : `${kind} ${this.kernel.id(path)} `;
     return this.kernel.commands.filter((command) => command.startsWith(start));
   }
+}
+
+/** Does something when the first command of a kind is met. */
+export function atFirst(serving: Serving, kind: "+" | "-", act: () => Fault | "interrupted" | null): void {
+  let met = false;
+  serving.kernel.meets = (command) => {
+    if (met || !command.startsWith(kind)) return null;
+    met = true;
+    return act();
+  };
 }

@@ -1,0 +1,25 @@
+/** Paths and texts of the kernel's cgroup files, for tests. */
+
+/** memory.stat of version 2, with what a run reads of it. */
+export function memoryStatText(
+  fileBytes: number,
+  { refaulted, stolen }: { readonly refaulted: number; readonly stolen: number },
+): string {
+  const sizes = ["file_mapped", "shmem", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"];
+  const lines = [
+    "anon 0",
+    `file ${fileBytes}`,
+    ...sizes.map((name) => `${name} 0`),
+    `pgsteal ${stolen}`,
+    "pgscan 0",
+    "workingset_refault_anon 0",
+    `workingset_refault_file ${refaulted}`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The cgroup and all above it. */
+export function lineage(path: string): readonly string[] {
+  const names = path.split("/").filter((name) => name !== "");
+  return [...names.map((_, index) => `/${names.slice(0, names.length - index).join("/")}`), "/"];
+}
