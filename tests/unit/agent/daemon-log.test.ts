@@ -42,9 +42,8 @@ describe("the log", () => {
     expect(inForce(made, "memcg.period_secs")).toEqual([5, "file"]);
     const [warning] = made.status().warnings;
     expect(warning).toMatchObject({ key: "log_file" });
-    expect(warning?.message).toBe(
-      `cannot append to the log file ${other}: ENOENT; the log goes on into ${trial.logPath}`,
-    );
+    expect(warning?.message).toStartWith(`cannot append to the log file ${other}: ENOENT`);
+    expect(warning?.message).toEndWith(`; the log goes on into ${trial.logPath}`);
     made.lookAround();
     expect(made.status().health).toBe("warning");
     mkdirSync(folder);
