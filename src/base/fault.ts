@@ -55,12 +55,24 @@ const kindOfErrno: Readonly<Record<string, FaultKind>> = {
   EADDRINUSE: "busy",
 };
 
+/** What a person makes of an errno name; where something can be done about it, with that. */
+const stateOfErrno: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or folder",
+  EISDIR: "it is a folder; name a file",
+  EACCES: "permission denied; run this as root",
+  EPERM: "not permitted; run this as root",
+  EROFS: "the file system can only be read; choose another place",
+  ENOSPC: "no space left; make room",
+  EMFILE: "too many open files; raise the limit of the process",
+};
+
 /** Wraps what node:fs threw. `doing` completes "cannot …", such as `read /proc/meminfo`. */
 export function faultFrom(error: unknown, doing: string, kind?: FaultKind): Fault {
   if (error instanceof Fault) return error;
   const errno = errnoOf(error);
-  const text = error instanceof Error ? error.message : String(error);
-  return new Fault(kind ?? kindOfErrno[errno ?? ""] ?? "io", `cannot ${doing}: ${errno ?? text}`, { cause: error });
+  const state = stateOfErrno[errno ?? ""];
+  const text = errno === null ? messageOf(error) : state === undefined ? errno : `${errno}, ${state}`;
+  return new Fault(kind ?? kindOfErrno[errno ?? ""] ?? "io", `cannot ${doing}: ${text}`, { cause: error });
 }
 
 /** The text of whatever was thrown, for a log line. */

@@ -115,12 +115,12 @@ export function readRules(list: unknown, at: InputPath, problems: LocatedProblem
     if (seen.has(id)) problems.push(twice(id, where));
     seen.add(id);
   }
-  return rules.map(({ rule }) => rule);
+  return rules.filter(({ right }) => right).map(({ rule }) => rule);
 }
 
 /** Rules that must set something; a rule may be named once. */
 export function readRuleChanges(list: unknown, at: InputPath, problems: LocatedProblem[]): RulePatch[] {
-  const rules = readRuleList(list, at, ruleSettingList, problems);
+  const rules = readRuleList(list, at, ruleSettingList, problems).filter(({ right }) => right);
   for (const { rule, where } of rules) {
     if (ruleValues(rule).length > 0) continue;
     const allowed = ruleSettingList.map((setting) => setting.key).filter((key) => key !== "path" && key !== "numa_id");
@@ -132,12 +132,15 @@ export function readRuleChanges(list: unknown, at: InputPath, problems: LocatedP
 /** Paths and nodes of rules. */
 export function readRuleTargets(list: unknown, at: InputPath, problems: LocatedProblem[]): RuleTarget[] {
   const settings = ruleSettingList.filter((setting) => setting.key === "path" || setting.key === "numa_id");
-  return readRuleList(list, at, settings, problems).map(({ rule }) => rule);
+  const rules = readRuleList(list, at, settings, problems);
+  return rules.filter(({ right }) => right).map(({ rule }) => rule);
 }
 
 interface PlacedRule {
   readonly rule: RulePatch;
   readonly where: InputPath;
+  /** False where a value is wrong that does not name the rule: then only its name counts. */
+  readonly right: boolean;
 }
 
 function readRuleList(
@@ -166,7 +169,10 @@ function readRule(
     const allowed = path === undefined ? "" : allowedText(path);
     problems.push({ key: keyOf([...where, "path"]), message: "a rule needs a path", allowed, at: where });
   }
-  return problems.length === known ? [{ rule: rule as unknown as RulePatch, where }] : [];
+  const isNamed =
+    isTable(item) && ["path", "numa_id"].every((key) => (item[key] === undefined) === (rule[key] === undefined));
+  const right = problems.length === known;
+  return right || (isNamed && rule["path"] !== undefined) ? [{ rule: rule as unknown as RulePatch, where, right }] : [];
 }
 
 function twice(id: string, at: InputPath): LocatedProblem {

@@ -128,7 +128,10 @@ describe("a bad file", () => {
     mkdirSync(trial.path);
     await trial.settled(1300);
     const [problem, ...more] = made.status().config.problems;
-    expect([problem?.startsWith(`cannot read ${trial.path}: EISDIR`), more]).toEqual([true, []]);
+    expect([problem?.startsWith(`cannot read ${trial.path}: EISDIR, it is a folder; name a file`), more]).toEqual([
+      true,
+      [],
+    ]);
     expect(inForce(made, "memcg.period_secs")).toEqual([300, "file"]);
     rmSync(trial.path, { recursive: true });
     writeFileSync(trial.path, good);

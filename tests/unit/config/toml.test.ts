@@ -113,6 +113,16 @@ const broken: readonly [text: string, ...problems: string[]][] = [
     "memcg.cgroups = [{path='/a', numa_id=[2,1]}, {path='/a'}, {path='/a', numa_id=[1,2,1]}]",
     "1:59: memcg.cgroups[2]: the rule path=/a,numa-id=1:2 is here twice; allowed: one rule for each path and nodes",
   ],
+  [
+    "memcg.cgroups = [{path='/a', period_secs=0}, {path='a/'}]",
+    "1:30: memcg.cgroups[0].period_secs: 0 is too small; allowed: a whole number >= 1",
+    "1:46: memcg.cgroups[1]: the rule path=/a is here twice; allowed: one rule for each path and nodes",
+  ],
+  // A rule whose nodes are wrong is not another rule of its path.
+  [
+    "memcg.cgroups = [{path='/a', numa_id=[]}, {path='a/'}]",
+    "1:30: memcg.cgroups[0].numa_id: an empty list names no node; allowed: numbers of NUMA nodes (0 to 1023), at least one; leave it out for all nodes",
+  ],
   // Several at once, in the order of the file.
   [
     "[memcg]\nswap = 1\n[[memcg.cgroups]]\npath = '/a'\nperiod_secs = 0\n[[memcg.cgroups]]\npath = '/b'\nswap = 2\n[compact]\norder = 11\n",
