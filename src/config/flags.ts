@@ -35,23 +35,7 @@ export interface Flag {
   readonly about: Pick<SettingAbout, "kind" | "fallback" | "text">;
   readonly target:
     | { readonly type: "setting"; readonly setting: Setting }
-    | { readonly type: "rules"; readonly list: RuleList }
-    | { readonly type: "command" };
-}
-
-/** A flag of one command, no setting: its value is found in `values` of the parsed flags. */
-export function commandFlag(name: string, valueName: string | null, kind: SettingKind, text: string): Flag {
-  return { name, aliases: [], valueName, about: { kind, fallback: null, text }, target: { type: "command" } };
-}
-
-/** A boolean flag of one command. */
-export function switchFlag(name: string, text: string): Flag {
-  return commandFlag(name, null, { type: "boolean" }, text);
-}
-
-/** A flag of one command that takes any text but an empty one. */
-export function textFlag(name: string, valueName: string, text: string): Flag {
-  return commandFlag(name, valueName, { type: "text", noun: "a text", allowed: valueName }, text);
+    | { readonly type: "rules"; readonly list: RuleList };
 }
 
 function settingFlag(setting: Setting): Flag {
@@ -114,10 +98,6 @@ export const memcgsetFlags: readonly Flag[] = [
 export const compactsetFlags: readonly Flag[] = sectionFlags("compact");
 
 export interface ParsedFlags {
-  /** Values of the command's own flags, by name. */
-  readonly values: ReadonlyMap<string, boolean | number | string>;
-  /** Arguments that are no flags. */
-  readonly positionals: readonly string[];
   /** The settings that were named, with the rules of `--memcg-cgroups`. */
   readonly overrides: SettingsOverrides;
   /** The rules of `--memcg-add`, `--memcg-set` and `--memcg-del`. */
@@ -128,30 +108,17 @@ export interface ParsedFlags {
 
 /** What was seen so far; the texts of rules are kept until all are there, since two of them may be the same rule. */
 interface Reading {
-  readonly values: Map<string, boolean | number | string>;
-  readonly positionals: string[];
-  readonly positionalsMax: number;
   readonly sections: Partial<Record<SectionName, Record<string, unknown>>>;
   readonly rules: Map<RuleList, string[]>;
   readonly seen: Set<string>;
   readonly problems: Problem[];
 }
 
-/**
- * Reads a command's arguments against a table of flags.
- * @param options.positionalsMax how many arguments that are no flags the command takes; none by default
- */
-export function parseFlags(
-  args: readonly string[],
-  flags: readonly Flag[],
-  options: { readonly positionalsMax?: number } = {},
-): ParsedFlags {
+/** Reads flags with their values, and nothing else. */
+export function parseFlags(args: readonly string[], flags: readonly Flag[]): ParsedFlags {
   const byName = new Map(flags.flatMap((flag) => [flag.name, ...flag.aliases].map((name) => [`--${name}`, flag])));
   const names = flags.map((flag) => `--${flag.name}`);
   const reading: Reading = {
-    values: new Map(),
-    positionals: [],
-    positionalsMax: options.positionalsMax ?? 0,
     sections: {},
     rules: new Map(),
     seen: new Set(),
@@ -170,24 +137,18 @@ export function parseFlags(
       index += readFlag(flag, given, ahead, reading);
     } else if (looksLikeFlag(arg)) {
       reading.problems.push(unknownFlag(name, names));
-      if (given === null && reading.positionalsMax === 0) index += ahead.length;
+      if (given === null) index += ahead.length;
     } else {
-      readPositional(arg, names, reading);
+      reading.problems.push(unexpected(arg, names));
     }
   }
-  for (const arg of args.slice(flagsEnd + 1)) readPositional(arg, names, reading);
+  for (const arg of args.slice(flagsEnd + 1)) reading.problems.push(unexpected(arg, names));
   return finish(reading);
 }
 
-function readPositional(arg: string, names: readonly string[], reading: Reading): void {
-  const max = reading.positionalsMax;
-  if (reading.positionals.length < max) {
-    reading.positionals.push(arg);
-    return;
-  }
+function unexpected(arg: string, names: readonly string[]): Problem {
   const message = `unexpected argument${didYouMean(`--${arg}`, names)}`;
-  const allowed = max === 0 ? "only flags and their values" : `at most ${max} beside the flags`;
-  reading.problems.push({ key: show(arg), message, allowed });
+  return { key: show(arg), message, allowed: "only flags and their values" };
 }
 
 function unknownFlag(name: string, names: readonly string[]): Problem {
@@ -224,58 +185,26 @@ function readFlag(flag: Flag, given: string | null, ahead: readonly string[], re
   if (reading.seen.has(flag.name)) reading.problems.push({ key, message: "given twice", allowed: "once" });
   reading.seen.add(flag.name);
   const isBoolean = flag.about.kind.type === "boolean";
-  const next = isBoolean && reading.positionalsMax > 0 ? ahead.slice(0, 1).find(isBooleanText) : ahead[0];
+  const next = ahead[0];
   const text = given ?? next ?? (isBoolean ? "true" : undefined);
   if (text === undefined) reading.problems.push(valueMissing);
-  else readText(flag, text, reading);
+  else readText(key, flag.target.setting, text, reading);
   return given === null && next !== undefined ? 1 : 0;
 }
 
-/** Where a command takes arguments without a flag, only these are a boolean's value. */
-function isBooleanText(text: string): boolean {
-  return text === "true" || text === "false";
-}
-
-function readText({ name, about, target }: Flag, text: string, reading: Reading): void {
-  const key = `--${name}`;
-  const raw = valueOfText(about.kind, text);
-  if (target.type === "setting") {
-    const value = readValue(target.setting, raw);
-    if (value.ok) (reading.sections[target.setting.section] ??= {})[target.setting.key] = value.value;
-    else reading.problems.push({ key, message: value.message, allowed: value.allowed });
-  } else if (fits(about.kind, raw)) {
-    reading.values.set(name, raw);
-  } else {
-    const choices = about.kind.type === "choice" ? didYouMean(text, about.kind.choices) : "";
-    reading.problems.push({ key, message: `${show(text)} is not allowed${choices}`, allowed: allowedText(about) });
-  }
-}
-
-/** Whether a command's own flag may have this value. */
-function fits(kind: SettingKind, raw: unknown): raw is boolean | number | string {
-  switch (kind.type) {
-    case "boolean":
-      return typeof raw === "boolean";
-    case "whole":
-    case "decimal":
-      return typeof raw === "number" && raw >= kind.min && raw <= (kind.max ?? Number.MAX_SAFE_INTEGER);
-    case "choice":
-      return typeof raw === "string" && kind.choices.includes(raw);
-    case "text":
-      return typeof raw === "string" && raw !== "";
-    case "nodes":
-      break;
-  }
-  return false;
+function readText(key: string, setting: Setting, text: string, reading: Reading): void {
+  const value = readValue(setting, valueOfText(setting.kind, text));
+  if (value.ok) (reading.sections[setting.section] ??= {})[setting.key] = value.value;
+  else reading.problems.push({ key, message: value.message, allowed: value.allowed });
 }
 
 function finish(reading: Reading): ParsedFlags {
-  const { values, positionals, problems, sections } = reading;
+  const { problems, sections } = reading;
   const lists = new Map([...reading.rules].map(([list, texts]) => [list, readRuleTexts(list, texts, problems)]));
   const cgroups = lists.get("cgroups");
   if (cgroups !== undefined) (sections.memcg ??= {})["cgroups"] = cgroups;
   const edits = Object.fromEntries([...lists].filter(([list]) => list !== "cgroups"));
-  return { values, positionals, overrides: sections, edits, problems };
+  return { overrides: sections, edits, problems };
 }
 
 function readRuleTexts(list: RuleList, texts: readonly string[], problems: Problem[]): readonly RulePatch[] {

@@ -74,11 +74,6 @@ export function compileRules(memcg: Settings["memcg"]): RuleBook {
   return { lookup: (path, node) => nearestRule(exact, globs, path, node)?.effective ?? plain };
 }
 
-/** One lookup. For many, compile the rules once. */
-export function effectiveSettings(settings: Settings, path: string, node: number): Effective {
-  return compileRules(settings.memcg).lookup(path, node);
-}
-
 function compileRule(base: MemcgSettings, rule: MemcgRule): CompiledRule {
   const overrides = ruleValues(rule).filter(([key]) => key !== "no_subdir");
   return {

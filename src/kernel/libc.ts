@@ -14,11 +14,9 @@ function load(name: string) {
     mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
     umount2: { args: ["ptr", "i32"], returns: "i32" },
     madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
-    getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
     sysconf: { args: ["i32"], returns: "i64" },
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
-    prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
     __errno_location: { args: [], returns: "ptr" },
   }).symbols;
 }
@@ -113,24 +111,6 @@ export function pageOut(address: number, bytes: number): void {
   if (libc().madvise(address, bytes, madvPageOut) !== 0) throw failure("page out own memory");
 }
 
-export interface PeerCredentials {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-const solSocket = 1;
-const soPeerCred = 17;
-
-/** Who is at the other end of a connected unix socket (SO_PEERCRED, unix(7)). */
-export function peerCredentials(fd: number): PeerCredentials {
-  const credentials = new Uint32Array(3);
-  const length = new Uint32Array([credentials.byteLength]);
-  if (libc().getsockopt(fd, solSocket, soPeerCred, credentials, length) !== 0) throw failure("ask who is connected");
-  const [pid = 0, uid = 0, gid = 0] = credentials;
-  return { pid, uid, gid };
-}
-
 export const addressFamilyUnix = 1;
 const socketDatagram = 2;
 const socketCloseOnExec = 0o2000000;
@@ -156,13 +136,6 @@ export function sysconfPageBytes(): number {
   const bytes = Number(libc().sysconf(scPageSize));
   if (bytes <= 0) throw failure("ask for the page size");
   return bytes;
-}
-
-const prSetParentDeathSignal = 1;
-
-/** Asks the kernel to send this process `signal` (a number) when its parent dies, prctl(2). */
-export function signalOnParentDeath(signal: number): void {
-  if (libc().prctl(prSetParentDeathSignal, signal, 0, 0, 0) !== 0) throw failure("tie this process to its parent");
 }
 
 function cString(text: string): Buffer {

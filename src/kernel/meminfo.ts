@@ -34,8 +34,3 @@ export function parseMeminfo(text: string): Meminfo {
 export function readMeminfo(root: string): Meminfo {
   return parseMeminfo(readText(root, place));
 }
-
-/** Free pages of swap. Faults as for `readMeminfo`. */
-export function readSwapFreePages(root: string, pageBytes: number): number {
-  return Math.floor(readMeminfo(root).swapFreeBytes / pageBytes);
-}

@@ -81,8 +81,3 @@ export function parseRefaults(text: string): Refaults | null {
 export function readMemoryStat(root: string, tree: CgroupTree, path: string): MemoryStat {
   return parseMemoryStat(readPath(cgroupFile(root, tree, path, "memory.stat"), "vanished"));
 }
-
-/** Faults as for `readMemoryStat`. */
-export function readRefaults(root: string, tree: CgroupTree, path: string): Refaults | null {
-  return parseRefaults(readPath(cgroupFile(root, tree, path, "memory.stat"), "vanished"));
-}

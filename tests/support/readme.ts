@@ -16,7 +16,7 @@ import { exitCodes } from "../../src/cli/failure.ts";
 import { settingFlagsOf } from "../../src/cli/setting-arguments.ts";
 import { settingsReference } from "../../src/config/docs.ts";
 import { startSettings } from "../../src/config/merge.ts";
-import { effectiveSettings, ruleId } from "../../src/config/rules.ts";
+import { compileRules, ruleId } from "../../src/config/rules.ts";
 import { parseQuickly } from "../../src/config/toml.ts";
 import { compactDecisionTexts, compactEndTexts } from "../../src/core/compaction.ts";
 import { endReasonTexts } from "../../src/core/reason.ts";
@@ -126,8 +126,9 @@ function rulesExample(): string {
   const said = parseQuickly(rulesToml);
   if (said === null) throw new Error("the example of rules does not pass the check");
   const { settings } = startSettings({ file: said });
+  const rules = compileRules(settings.memcg);
   const rows = rulesExampleTargets.map(([path, node, why]) => {
-    const { settings: found, rule } = effectiveSettings(settings, path, node);
+    const { settings: found, rule } = rules.lookup(path, node);
     const state = found.disabled ? "disabled" : `every ${found.period_secs} s${found.swap ? ", with swap" : ""}`;
     return `| \`${path}\` | ${node} | ${rule === null ? "none" : `\`${ruleId(rule)}\``} | ${state} | ${why} |`;
   });

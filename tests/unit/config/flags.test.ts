@@ -1,14 +1,5 @@
 import { expect, test } from "bun:test";
-import {
-  commandFlag,
-  compactsetFlags,
-  type Flag,
-  memcgsetFlags,
-  parseFlags,
-  serveFlags,
-  switchFlag,
-  textFlag,
-} from "../../../src/config/flags.ts";
+import { compactsetFlags, type Flag, memcgsetFlags, parseFlags, serveFlags } from "../../../src/config/flags.ts";
 import { formatProblem } from "../../../src/config/problems.ts";
 import type { RuleEdits } from "../../../src/config/rules.ts";
 import { settingList, type SettingsOverrides } from "../../../src/config/schema.ts";
@@ -181,34 +172,4 @@ const bad: readonly { readonly flags: readonly Flag[]; readonly line: string; re
   ];
 test.each(bad)("problems of $line", ({ flags, line, problems }) => {
   expect(parseFlags(line.split(" "), flags).problems.map(formatProblem)).toEqual([...problems]);
-});
-
-const ownFlags: readonly Flag[] = [
-  switchFlag("json", "print JSON"),
-  textFlag("path", "GLOB", "only these"),
-  commandFlag("top", "N", { type: "whole", min: 1, max: null, word: null }, "only the first"),
-  commandFlag("sort", null, { type: "choice", choices: ["cold", "size"] }, "order"),
-];
-test.each([
-  ["--json FILE", { json: true }, ["FILE"], []],
-  ["--json false FILE", { json: false }, ["FILE"], []],
-  ["FILE --top 3 --sort=cold", { top: 3, sort: "cold" }, ["FILE"], []],
-  ["-- --json", {}, ["--json"], []],
-  ["- --path=/a=b", { path: "/a=b" }, ["-"], []],
-  ["A B", {}, ["A"], ['"B": unexpected argument; allowed: at most 1 beside the flags']],
-  [
-    "--top 0 --sort cald --path=",
-    {},
-    [],
-    [
-      '--top: "0" is not allowed; allowed: a whole number >= 1',
-      '--sort: "cald" is not allowed (did you mean "cold"?); allowed: cold, size',
-      '--path: "" is not allowed; allowed: GLOB',
-    ],
-  ],
-] as const)("a command's own flags: %s", (line, values, positionals, problems) => {
-  const parsed = parseFlags(line.split(" "), ownFlags, { positionalsMax: 1 });
-  expect(Object.fromEntries(parsed.values)).toEqual(values);
-  expect(parsed.positionals).toEqual([...positionals]);
-  expect(parsed.problems.map(formatProblem)).toEqual([...problems]);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { formatProblem } from "../../../src/config/problems.ts";
-import { compileRules, editRules, effectiveSettings, ruleId, type RuleEdits } from "../../../src/config/rules.ts";
+import { compileRules, editRules, ruleId, type RuleEdits } from "../../../src/config/rules.ts";
 import { defaultSettings, type MemcgRule, type RulePatch, type Settings } from "../../../src/config/schema.ts";
 
 function settingsWith(rules: readonly RulePatch[]): Settings {
@@ -182,7 +182,7 @@ const precedence: readonly {
 ];
 for (const { name, rules, targets } of precedence) {
   test.each(targets as [string, number, number][])(`${name}: %s node %d`, (path, node, periodSecs) => {
-    expect(effectiveSettings(settingsWith(rules), path, node).settings.period_secs).toBe(periodSecs);
+    expect(compileRules(settingsWith(rules).memcg).lookup(path, node).settings.period_secs).toBe(periodSecs);
   });
 }
 
@@ -191,7 +191,7 @@ test("what a rule leaves unsaid comes from the base, not from a rule further up"
     { path: "/a", swap: true, period_secs: 5 },
     { path: "/a/b", eviction_run_aging_count_min: 7 },
   ]);
-  const { settings: found, rule } = effectiveSettings(settings, "/a/b", 0);
+  const { settings: found, rule } = compileRules(settings.memcg).lookup("/a/b", 0);
   expect(found).toMatchObject({ swap: false, period_secs: 600, eviction_run_aging_count_min: 7 });
   expect(rule).toEqual({ path: "/a/b", no_subdir: false, eviction_run_aging_count_min: 7 });
   expect(found).not.toHaveProperty("no_subdir");
