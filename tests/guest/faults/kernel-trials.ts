@@ -81,11 +81,11 @@ async function unmountedAndOff(scene: Scene): Promise<string> {
   await guest.sh("echo 7 >/sys/kernel/mm/lru_gen/enabled");
   await scene.moreRuns(2);
   const { backend } = (await scene.status()).memcg;
-  await guest.sh("mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug");
+  await guest.sh("mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || mountpoint -q /sys/kernel/debug");
   await foundBy(scene, "lru_gen");
   const lines = await scene.complaints();
   demand(lines.length <= 2, `${lines.length} lines: ${lines.join(" // ")}`);
-  return `memory_reclaim; without debugfs ${backend}; then lru_gen, ${lines.length} lines in all`;
+  return `memory_reclaim; lru_gen on: ${backend}; debugfs back: lru_gen; ${lines.length} lines`;
 }
 
 async function withoutSwap(scene: Scene): Promise<string> {

@@ -5,6 +5,8 @@
  *                                           turn, each with memory of its own while it lives; every other one leaves
  *                                           some behind when it dies. Prints `churned COUNT`.
  *   swarm make FOLDER COUNT                 makes FOLDER and so many cgroups in it. Prints `made COUNT`.
+ *   swarm doom CGROUP MIB                   waits until CGROUP uses less than so many MiB, and removes it in that moment.
+ *                                           Prints `left MIB`.
  *   swarm remove FOLDER                     removes FOLDER and the cgroups in it.
  */
 #include <dirent.h>
@@ -88,6 +90,22 @@ static int make(const char *folder, unsigned long count) {
   return 0;
 }
 
+static int doom(const char *folder, unsigned long mib) {
+  char path[4096], text[32] = "";
+  unsigned long used = 0;
+  snprintf(path, sizeof path, "%s/memory.current", folder);
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) fail(path);
+  for (uint64_t start = now_us(); now_us() - start < 60000000;) {
+    if (pread(fd, text, sizeof text - 1, 0) <= 0) fail("read a number");
+    used = strtoul(text, NULL, 10) >> 20;
+    if (used < mib) break;
+  }
+  if (rmdir(folder) != 0) fail(folder);
+  printf("left %lu\n", used);
+  return 0;
+}
+
 static int remove_all(const char *folder) {
   char path[4096];
   DIR *dir = opendir(folder);
@@ -108,7 +126,8 @@ int main(int argc, char **argv) {
     return churn(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
   }
   if (argc == 4 && strcmp(argv[1], "make") == 0) return make(argv[2], strtoul(argv[3], NULL, 10));
+  if (argc == 4 && strcmp(argv[1], "doom") == 0) return doom(argv[2], strtoul(argv[3], NULL, 10));
   if (argc == 3 && strcmp(argv[1], "remove") == 0) return remove_all(argv[2]);
-  fprintf(stderr, "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | remove FOLDER\n");
+  fprintf(stderr, "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | doom CGROUP MIB | remove FOLDER\n");
   return 2;
 }
