@@ -1,5 +1,6 @@
 /** What happened, as it happens: one value an event, JSON-ready, with a bound on how many listeners there are. */
 import { Fault } from "../base/fault.ts";
+import type { Origin } from "../config/merge.ts";
 import type { MemcgRunReport, CompactRunReport } from "./status.ts";
 import type { EndReason } from "../core/reason.ts";
 
@@ -22,7 +23,8 @@ export type AgentEvent =
       readonly key: string;
       readonly from: unknown;
       readonly to: unknown;
-      readonly origin: string;
+      /** Whose word it was: "default" (a key left the file), "file", "flag", "socket", or "library": the program around it. */
+      readonly origin: Origin;
     }
   | { readonly event: "reloaded"; readonly file: string | null; readonly changes: number }
   | { readonly event: "reload_failed"; readonly file: string | null; readonly problems: readonly string[] }

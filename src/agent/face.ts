@@ -2,6 +2,7 @@
  * What the socket, the commands and other programs may ask of a running agent. The daemon is one implementation
  * (with a file and an origin for each value), the library's MemAgent the other's core.
  */
+import type { Origin } from "../config/merge.ts";
 import type { TimedEvent } from "./events.ts";
 import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "./status.ts";
 
@@ -10,7 +11,7 @@ export interface SettingInForce {
   readonly key: string;
   readonly rule: string | null;
   readonly value: unknown;
-  readonly origin: "default" | "file" | "flag" | "socket";
+  readonly origin: Origin;
 }
 
 export interface ChangeAnswer {

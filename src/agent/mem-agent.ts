@@ -165,7 +165,7 @@ export class MemAgent {
   }
 
   #change(what: RunWhat, parsed: ParsedChange): ChangeAnswer {
-    return { changes: this.adopt(this.merged(`change ${what} settings`, parsed, "socket"), true), saved: null };
+    return { changes: this.adopt(this.merged(`change ${what} settings`, parsed, "library"), true), saved: null };
   }
 
   /** What a parsed change would make of the settings. Fault `invalid` with every problem. */

@@ -37,33 +37,6 @@ export const quietLog: Logger = {
   critical() {},
 };
 
-function loggerOf(say: (entry: LogEntry) => void): Logger {
-  const at =
-    (level: LogLevel) =>
-    (message: string, fields: LogFields = {}): void =>
-      say({ level, message, fields });
-  return {
-    trace: at("trace"),
-    debug: at("debug"),
-    info: at("info"),
-    warn: at("warn"),
-    error: at("error"),
-    critical: at("critical"),
-  };
-}
-
-const recordedMax = 10_000;
-
-/** Keeps the last 10,000 entries of every level, for a program that shows them itself. */
-export function recordingLog(): Logger & { readonly entries: readonly LogEntry[] } {
-  const entries: LogEntry[] = [];
-  const logger = loggerOf((entry) => {
-    if (entries.length >= recordedMax) entries.shift();
-    entries.push(entry);
-  });
-  return { ...logger, entries };
-}
-
 /** A line that keeps coming is written with its count at least this often. */
 const repeatSilenceMs = 600_000;
 

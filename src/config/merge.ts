@@ -19,7 +19,7 @@ import {
   type SettingValue,
 } from "./schema.ts";
 
-export type Origin = "default" | "file" | "flag" | "socket";
+export type Origin = "default" | "file" | "flag" | "socket" | "library";
 
 export interface Origins {
   /** By name, `memcg.period_secs`. */

@@ -132,7 +132,7 @@ describe("new MemAgent", () => {
     await ran(agent, 1);
     expect(kernel.clock.nextMs).toBe(60_000);
     expect(agent.memcgSet({ period_secs: 7, add: [{ path: "/a", swap: true }] }).changes).toEqual([
-      { key: "memcg.period_secs", from: 60, to: 7, origin: "socket" },
+      { key: "memcg.period_secs", from: 60, to: 7, origin: "library" },
       expect.objectContaining({ key: expect.stringContaining("/a") }),
     ]);
     expect(kernel.clock.nextMs).toBe(7_000);

@@ -4,7 +4,7 @@ import { MemcgService } from "../../../src/agent/memcg-service.ts";
 import type { MemcgRunReport, TargetStatus } from "../../../src/agent/status.ts";
 import { Warnings } from "../../../src/agent/warnings.ts";
 import type { Fault } from "../../../src/base/fault.ts";
-import { recordingLog } from "../../../src/base/log.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { defaultSettings, type MemcgRule, type MemcgSettings, type Settings } from "../../../src/config/schema.ts";
 import type { MemcgKernel } from "./memcg-kernel.ts";
 

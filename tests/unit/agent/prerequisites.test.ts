@@ -8,7 +8,7 @@ import { chooseBackend, type JudgedWhen } from "../../../src/agent/backend-choic
 import type { Check } from "../../../src/agent/check.ts";
 import { judgePrerequisites, meetPrerequisites, type PrerequisiteSettings } from "../../../src/agent/prerequisites.ts";
 import { Fault } from "../../../src/base/fault.ts";
-import { recordingLog } from "../../../src/base/log.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { defaultSettings, type MemcgSettings } from "../../../src/config/schema.ts";
 
 const good: PrerequisiteFacts = {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { call } from "../../../src/api/client.ts";
 import { ControlSocket } from "../../../src/api/control-socket.ts";
 import { systemClock } from "../../../src/base/clock.ts";
-import { recordingLog } from "../../../src/base/log.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { FakeFace } from "./fake-face.ts";
 import { scratchDir, until } from "./served.ts";
 

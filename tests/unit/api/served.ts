@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serveSocket, type SocketServer } from "../../../src/api/server.ts";
 import { systemClock } from "../../../src/base/clock.ts";
-import { recordingLog } from "../../../src/base/log.ts";
+import { recordingLog } from "../../support/recording-log.ts";
 import { FakeFace } from "./fake-face.ts";
 
 export interface Served extends AsyncDisposable {
