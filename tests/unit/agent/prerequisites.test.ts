@@ -60,17 +60,7 @@ const judgements: readonly {
   { name: "no memory controller", facts: { cgroup: null }, amiss: ["cgroup failure"] },
   { name: "no pressure", facts: { pressure: { state: "absent", why: "off_by_default" } }, amiss: ["pressure failure"] },
   { name: "debugfs not mounted", facts: { debugfs: "not_mounted", lruGenFile: "missing" }, amiss: ["debugfs warning"] },
-  {
-    name: "lru_gen off, and not to be switched on",
-    facts: { lruGenMask: 0, lruGenSwitch: "denied" },
-    amiss: ["lru_gen warning"],
-  },
-  {
-    name: "lru_gen off, not to be switched on, and nothing else will do",
-    facts: { lruGenMask: 0, lruGenSwitch: "denied" },
-    settings: { memcg: { backend: "lru_gen" } },
-    amiss: ["lru_gen failure"],
-  },
+  { name: "lru_gen off for good", facts: { lruGenMask: 0, lruGenSwitch: "denied" }, amiss: ["lru_gen warning"] },
   {
     name: "debugfs not mounted, and neither may be nor is anything in its place",
     facts: {
