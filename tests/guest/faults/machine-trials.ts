@@ -106,12 +106,14 @@ async function compacted(scene: Scene, program: string): Promise<{ readonly end:
 
 async function replacedExecutable(scene: Scene): Promise<string> {
   const { guest } = scene;
-  // On the root disk there is no room for a second copy: a name that leads to another file does as well.
   await guest.sh(`mv ${binary} ${binary}-old && cp /bin/busybox ${binary}`);
-  const { end, error } = await compacted(scene, `${binary}-old`);
-  await guest.sh(`mv ${binary}-old ${binary}`);
-  demand(end === "done", `the compaction ended with ${end}: ${error}`);
-  return `compaction ${end}`;
+  try {
+    const { end, error } = await compacted(scene, `${binary}-old`);
+    demand(end === "done", `the compaction ended with ${end}: ${error}`);
+    return `compaction ${end}`;
+  } finally {
+    await guest.sh(`mv ${binary}-old ${binary}`);
+  }
 }
 
 async function stopped(scene: Scene): Promise<string> {
