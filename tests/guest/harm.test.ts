@@ -8,7 +8,7 @@ import { storeFiles } from "./harness/workload.ts";
 const mib = 2 ** 20;
 /** Of values in memory, and as much of an index in a file. */
 const storeMiB = 40;
-const requests = 6000;
+const requests = 4000;
 const gapUs = 700;
 const rounds = 3;
 /** Hostile settings are borne for so long. */
