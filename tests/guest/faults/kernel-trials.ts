@@ -81,7 +81,9 @@ async function unmountedAndOff(scene: Scene): Promise<string> {
   await guest.sh("echo 7 >/sys/kernel/mm/lru_gen/enabled");
   await scene.moreRuns(2);
   const { backend } = (await scene.status()).memcg;
-  await guest.sh("mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || mountpoint -q /sys/kernel/debug");
+  await guest.sh(
+    "mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null || grep -q ' /sys/kernel/debug debugfs' /proc/mounts",
+  );
   await foundBy(scene, "lru_gen");
   const lines = await scene.complaints();
   demand(lines.length <= 2, `${lines.length} lines: ${lines.join(" // ")}`);
