@@ -15,7 +15,7 @@ import { pageBytes } from "../kernel/page-size.ts";
 import { ConfigWatch, readConfigText } from "./config-file.ts";
 import { parsedConfig, readConfig } from "./config-read.ts";
 import { replaceFile } from "./config-save.ts";
-import type { TimedEvent } from "./events.ts";
+import type { EventChoice, TimedEvent } from "./events.ts";
 import type { ChangeAnswer, DaemonFace, SettingInForce } from "./face.ts";
 import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "./mem-agent.ts";
@@ -44,6 +44,9 @@ const watchWarning = "config_watch";
 const doubtMs = 1000;
 /** How often a save begins anew because the file changed under it. */
 const saveAttemptsMax = 5;
+
+/** Somebody asked for it, or the daemon looked by itself. */
+type ReloadWhy = "asked" | "seen";
 
 export class Daemon implements DaemonFace {
   readonly version: string;
@@ -186,7 +189,7 @@ export class Daemon implements DaemonFace {
     const { file } = this.#options;
     const { saveIntoToml } = await import("../config/save.ts");
     for (let attempt = 0; attempt < saveAttemptsMax; attempt++) {
-      const { text } = await this.#reload();
+      const { text } = await this.#reload("seen");
       const merged = this.#agent.merged(doing, change, "socket");
       const saved = await saveIntoToml(text ?? "", change.change, merged.live.settings, { file });
       const live = { ...merged.live, file: await parsedConfig(saved, file) };
@@ -220,24 +223,24 @@ export class Daemon implements DaemonFace {
   }
 
   reload(): Promise<ChangeAnswer> {
-    return this.#inTurn(async () => ({ changes: told((await this.#reload()).changes), saved: null }));
+    return this.#inTurn(async () => ({ changes: told((await this.#reload("asked")).changes), saved: null }));
   }
 
   /** SIGHUP: the file is read again, and the log file opened again under its name. */
   async hangUp(): Promise<void> {
     this.#log.reopen();
-    await this.#follow();
+    await this.#follow("asked");
   }
 
   /** As `reload`, for a change that nobody waits for: what is wrong is logged and shown, and not before a second look. */
-  #follow(): Promise<void> {
+  #follow(why: ReloadWhy = "seen"): Promise<void> {
     return this.#inTurn(async () => {
       if (await this.#looksUnfinished()) {
         this.#doubt ??= this.#options.clock.after(doubtMs, () => {
           this.#doubt = null;
-          void this.#inTurn(() => this.#tryReload());
+          void this.#inTurn(() => this.#tryReload(why));
         });
-      } else await this.#tryReload();
+      } else await this.#tryReload(why);
     });
   }
 
@@ -252,15 +255,15 @@ export class Daemon implements DaemonFace {
     }
   }
 
-  async #tryReload(): Promise<void> {
+  async #tryReload(why: ReloadWhy): Promise<void> {
     try {
-      await this.#reload();
+      await this.#reload(why);
     } catch (error) {
       if (!isFault(error)) throw error;
     }
   }
 
-  async #reload(): Promise<{ readonly text: string | null; readonly changes: readonly SettingChange[] }> {
+  async #reload(why: ReloadWhy): Promise<{ readonly text: string | null; readonly changes: readonly SettingChange[] }> {
     this.#doubt?.cancel();
     this.#doubt = null;
     const { file, log } = this.#options;
@@ -268,11 +271,13 @@ export class Daemon implements DaemonFace {
       const { text, overrides } = await readConfig(file);
       const merged = applyReload(this.#agent.live, overrides);
       this.#loaded = text === null ? null : this.#now();
+      const mended = this.#fileProblems.length > 0;
       this.#fileProblems = [];
       this.#agent.warnings.clear(fileWarning);
       this.#adopt(merged);
       const count = merged.changes.length;
-      if (count > 0) {
+      // Looks of our own that find nothing new are nobody's news.
+      if (count > 0 || mended || why === "asked") {
         log.info(text === null ? "settings file gone" : "settings file read", { file, changes: count });
         this.#agent.events.emit({ event: "reloaded", file, changes: count });
       }
@@ -317,8 +322,8 @@ export class Daemon implements DaemonFace {
     return this.#agent.run(what, options);
   }
 
-  onEvent(listener: (event: TimedEvent) => void): () => void {
-    return this.#agent.onEvent(listener);
+  onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
+    return this.#agent.onEvent(listener, choice);
   }
 }
 

@@ -10,6 +10,8 @@ export interface ControlSocketOptions {
   readonly face: DaemonFace;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Called for each request. */
+  readonly asked?: () => void;
   /** What is wrong with the socket, or null when it is as it should be. */
   readonly trouble: (why: string | null) => void;
 }

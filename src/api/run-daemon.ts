@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { readSettings } from "../agent/config-read.ts";
 import { Daemon } from "../agent/daemon.ts";
+import { Trimmer } from "../agent/trim.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
 import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
@@ -44,16 +45,19 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     clock: systemClock,
   });
   const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
+  const trimmer = new Trimmer(systemClock);
   // The socket first: it is what tells a second daemon from the first, before either touches the machine.
   const socket = await ControlSocket.open(control.addr, {
     face: daemon,
     log,
     clock: systemClock,
+    asked: () => trimmer.touched(),
     trouble: (why) => daemon.noteSocket(why),
   });
   daemon.onEvent((event) => {
+    trimmer.touched();
     if (event.event === "setting_changed" && event.key === "control.addr") void socket.follow(String(event.to));
-  });
+  }, "but_targets");
   try {
     daemon.start();
   } catch (error) {
@@ -63,6 +67,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
   const signal = await serveUntil(end, daemon, socket, log, environment);
   log.info("stopping", { signal });
+  trimmer.stop();
   await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
   log.flush();
   return 0;

@@ -17,6 +17,8 @@ export interface ServeOptions {
   readonly face: DaemonFace;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Called for each request. */
+  readonly asked?: () => void;
 }
 
 export interface SocketServer extends Pick<Listener, "path" | "ensurePresent"> {
@@ -76,6 +78,7 @@ function metricsWhenAsked(): () => Promise<MetricsText> {
 }
 
 async function answer(request: Request, serving: Serving): Promise<Response> {
+  serving.asked?.();
   try {
     const { name, save } = admit({
       method: request.method,

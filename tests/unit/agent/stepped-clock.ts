@@ -26,6 +26,11 @@ export class SteppedClock implements Clock {
     return times.length === 0 ? null : Math.min(...times);
   }
 
+  /** How many timers are armed. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   /** Moves without letting anything else happen: what a system call takes. */
   advance(ms: number): void {
     this.#nowMs += ms;
