@@ -30,7 +30,8 @@ const limits = "--memcg-period-psi-percent-limit 90 --memcg-eviction-psi-percent
 /** Runs each second, evicts all that is cold, and heeds pressure only where it is extreme: the faults are to meet runs. */
 export const busyFlags =
   `--config ${configPath} --addr ${socketPath} --log-file ${logPath} ${quiet} ${limits} ` +
-  "--memcg-swap true --memcg-eviction-run-aging-count-min 1 --compact-period-secs 3600 --compact-psi-percent-limit 100";
+  "--memcg-swap true --memcg-eviction-run-aging-count-min 1 --compact-period-secs 3600 " +
+  "--compact-period-psi-percent-limit 100 --compact-psi-percent-limit 100";
 
 /** The machine and its agent, for as long as the trials last. */
 export class Scene {
