@@ -34,8 +34,8 @@ describe("--save", () => {
     );
     const changes = trial.events.length;
     await trial.settled(1300);
-    expect((await made.reload()).changes).toEqual([]);
     expect(trial.events).toHaveLength(changes);
+    expect((await made.reload()).changes).toEqual([]);
     expect(inForce(made, "memcg.swap")).toEqual([true, "socket"]);
     // The later word of the file counts again.
     writeFileSync(trial.path, readFileSync(trial.path, "utf8").replace("120", "121"));

@@ -73,6 +73,21 @@ describe("an edit", () => {
     await made.hangUp();
     expect(inForce(made, "memcg.period_secs")).toEqual([8, "file"]);
   });
+
+  test("is told also where nothing changed, if somebody asked or a bad file is mended", async () => {
+    const made = await trial.serve(good);
+    const told = (): unknown[] => trial.events.flatMap((one) => (one.event === "reloaded" ? [one.changes] : []));
+    await trial.settled();
+    expect(told()).toEqual([]);
+    await made.reload();
+    await made.hangUp();
+    expect(told()).toEqual([0, 0]);
+    writeFileSync(trial.path, bad);
+    expect(await problemsOf(made.reload())).toHaveLength(3);
+    writeFileSync(trial.path, good);
+    await trial.settled();
+    expect(told()).toEqual([0, 0, 0]);
+  });
 });
 
 describe("a bad file", () => {
