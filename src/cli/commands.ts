@@ -33,10 +33,14 @@ interface Meta {
   readonly version?: string;
 }
 
+/** Words of a command's output that its help explains: title, then each word with its meaning. */
+export type Words = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 export interface LeafCommand extends CommandDef {
   readonly meta: Meta;
   readonly args: ArgsDef;
   readonly settingFlags: SettingFlags | null;
+  readonly words: (() => Promise<Words>) | null;
   readonly run: (context: Pick<CommandContext, "data">) => Promise<number>;
 }
 
@@ -45,10 +49,10 @@ function verb(
   description: string,
   args: ArgsDef,
   load: () => Promise<Verb>,
-  settingFlags: SettingFlags | null = null,
+  { settingFlags = null, words = null }: Partial<Pick<LeafCommand, "settingFlags" | "words">> = {},
 ): LeafCommand {
   const run: LeafCommand["run"] = async (context) => (await load())(context.data as Invocation);
-  return { ...defineCommand({ meta: { name, description }, args, run }), settingFlags } as LeafCommand;
+  return { ...defineCommand({ meta: { name, description }, args, run }), settingFlags, words } as LeafCommand;
 }
 
 export interface GroupCommand extends CommandDef {
@@ -79,7 +83,7 @@ const serve = verb(
     "dry-run": { type: "boolean", description: "age and decide everything, evict nothing" },
   },
   async () => (await import("./serve.ts")).serve,
-  "serve",
+  { settingFlags: "serve" },
 );
 
 const run = group("run", "run a period now and say what it did", [
@@ -132,7 +136,7 @@ const commands: readonly Command[] = [
     "change memcg settings of the running daemon",
     { ...save, ...json, ...addr },
     async () => (await import("./set.ts")).memcgset,
-    "memcgset",
+    { settingFlags: "memcgset" },
   ),
   verb(
     "memcgstatus",
@@ -151,19 +155,30 @@ const commands: readonly Command[] = [
       ...addr,
     },
     async () => (await import("./memcgstatus.ts")).memcgstatus,
+    {
+      words: async () => ({
+        "Reasons for which a run of a target ended": (await import("../core/reason.ts")).endReasonTexts,
+      }),
+    },
   ),
   verb(
     "compactset",
     "change compaction settings of the running daemon",
     { ...save, ...json, ...addr },
     async () => (await import("./set.ts")).compactset,
-    "compactset",
+    { settingFlags: "compactset" },
   ),
   verb(
     "compactstatus",
     "compactions: why, how they ended, what they gained",
     { ...json, ...addr },
     async () => (await import("./compactstatus.ts")).compactstatus,
+    {
+      words: async () => {
+        const { compactDecisionTexts, compactEndTexts } = await import("../core/compaction.ts");
+        return { "Decisions of a run": compactDecisionTexts, "Ends of a compaction": compactEndTexts };
+      },
+    },
   ),
   verb(
     "loglevelset",

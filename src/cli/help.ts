@@ -65,6 +65,14 @@ async function settingEntries(command: LeafCommand): Promise<readonly Entry[]> {
   return flagHelp(settingFlagsOf(command)).map(({ usage, text }) => ({ name: usage, text }));
 }
 
+async function wordSections(command: LeafCommand, terminal: Terminal): Promise<string[]> {
+  if (command.words === null) return [];
+  return Object.entries(await command.words()).flatMap(([title, words]) => {
+    const entries = Object.entries(words).map(([name, text]) => ({ name, text }));
+    return section(title, entries, terminal);
+  });
+}
+
 /** The lines of `--help`. */
 export async function renderHelp(command: Command, path: string, terminal: Terminal): Promise<string[]> {
   const { description } = command.meta;
@@ -92,5 +100,6 @@ export async function renderHelp(command: Command, path: string, terminal: Termi
     ...section("Arguments", argumentEntries(command.args, true), terminal),
     ...section("Flags", [...argumentEntries(command.args, false), help], terminal),
     ...section("Settings", await settingEntries(command), terminal),
+    ...(await wordSections(command, terminal)),
   ];
 }

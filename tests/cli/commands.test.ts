@@ -62,6 +62,8 @@ describe("help and version", () => {
     { args: ["memcgset", "-h"], code: 0, stdout: ["--memcg-add", "--save", "--addr ADDRESS"] },
     { args: ["run", "--help"], code: 0, stdout: [/^ {2}memcg /m, /^ {2}compact /m] },
     { args: ["run", "memcg", "--help"], code: 0, stdout: ["--dry-run"] },
+    { args: ["memcgstatus", "--help"], code: 0, stdout: [/^Reasons .*/m, /^ {2}no_progress +the kernel freed/m] },
+    { args: ["compactstatus", "--help"], code: 0, stdout: [/^ {2}free_fell +compacted/m, /^ {2}timeout +stopped/m] },
     { args: ["loglevelset", "--help"], code: 0, stdout: ["loglevelset [flags] LEVEL", "critical"] },
     { args: ["config", "check", "--help"], code: 0, stdout: ["config check [FILE]"] },
   ]);
