@@ -53,7 +53,7 @@ async function endIn(phase: Phase, signal: "TERM" | "KILL", scene: Scene): Promi
   const { guest } = scene;
   if (phase.cold) await coldCache(guest, "cold", coldMiB);
   const answer = await guest.sh(
-    `rm -f ${logPath}.end
+    `rm -f ${logPath}.end ${socketPath}
     mem-agent serve ${phase.flags.replace(logPath, `${logPath}.end`)} & agent=$!
     tries=0
     until ${phase.reached}; do
