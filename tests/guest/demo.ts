@@ -34,7 +34,7 @@ const quietSecs = 6;
 const settleSecsMax = 60;
 /** The host's memory counts as settled when it did not fall by more than this for so long. */
 const settledMiB = 8;
-const settledSecs = 4;
+const settledSecs = 7;
 
 const serveFlags = `--memcg-period-secs ${periodSecs} --memcg-spread-percent 0`;
 
