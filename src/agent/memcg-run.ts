@@ -15,6 +15,7 @@ import { toleranceMs } from "../core/schedule.ts";
 import type { CgroupTree } from "../kernel/cgroup.ts";
 import { readMemoryProtection, readUsageBytes } from "../kernel/memory-control.ts";
 import { readMeminfo } from "../kernel/meminfo.ts";
+import { displayPath } from "../kernel/path-name.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
 import { evictTargets, type Pace } from "./memcg-eviction.ts";
 import { EvictionGuards, waitingPercent, type PressureReader } from "./memcg-pressure.ts";
@@ -118,7 +119,7 @@ class MemcgRun {
     target.end(reason);
     // Once, not in each period.
     if (error !== null && !failedBefore) {
-      this.#machinery.log.warn("target failed", { path: target.cgroup.path, node: target.node, error });
+      this.#machinery.log.warn("target failed", { path: displayPath(target.cgroup.path), node: target.node, error });
     }
     this.#order.ended(target, reason, skipped);
   }

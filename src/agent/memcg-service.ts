@@ -9,6 +9,7 @@ import { dueMs, isDue } from "../core/schedule.ts";
 import { spreadFactor, spreadSeed } from "../core/spread.ts";
 import { readMachineSeed } from "../kernel/machine-id.ts";
 import { pageBytes as kernelPageBytes } from "../kernel/page-size.ts";
+import { displayPath } from "../kernel/path-name.ts";
 import type { Events } from "./events.ts";
 import type { LruGenFile } from "./lru-gen-backend.ts";
 import { MachineryKeeper } from "./memcg-machinery.ts";
@@ -186,7 +187,7 @@ export class MemcgService {
         this.#ends[reason]++;
         if (!events.heard) return;
         const evicted = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * machinery.pageBytes;
-        const { path } = target.cgroup;
+        const path = displayPath(target.cgroup.path);
         events.emit({ event: "target_end", path, node: target.node, end: reason, skipped, evicted_bytes: evicted });
       },
     });

@@ -29,7 +29,7 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
     cold_bytes: coldBytes(target, view.pageBytes),
     settings: target.settings,
     rule: target.rule === null ? null : ruleId(target.rule),
-    pressure_source: cgroup.pressureSource,
+    pressure_source: cgroup.pressureSource === null ? null : displayPath(cgroup.pressureSource),
     pressure_percent: cgroup.windowPercent,
     runs: target.runs,
     skips: target.skips,

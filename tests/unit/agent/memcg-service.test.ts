@@ -188,6 +188,18 @@ describe("what is told", () => {
     expect(serving.log.entries.map(({ message }) => message)).toContain("memcg run");
   });
 
+  test("an odd name is told as status shows it", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a\u001bb", cold);
+    const serving = new Serving(kernel);
+    const paths: string[] = [];
+    serving.events.on((event) => event.event === "target_end" && paths.push(event.path));
+    await serving.run();
+    const shown = "/a\\x1bb";
+    expect(paths).toContain(shown);
+    expect(serving.target(shown).pressure_source).toBe(shown);
+  });
+
   test("generations are read anew for a status, but not in every call", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", cold);
