@@ -12,7 +12,7 @@ import { isFault } from "../base/fault.ts";
 import type { KernelRelease } from "../kernel/kernel-release.ts";
 import { readMemoryStat } from "../kernel/memory-stat.ts";
 import { readSomeTotalUs } from "../kernel/pressure.ts";
-import type { CgroupState } from "./memcg-registry.ts";
+import { noJudgement, type CgroupState } from "./memcg-registry.ts";
 
 /** Where the price of evictions comes from; see `refault_source` in status. */
 export type RefaultSource = "refaults" | "io_stall";
@@ -46,7 +46,7 @@ export class RefaultKeeper {
    * null where the price is switched off or the counters cannot be read.
    */
   judge(cgroup: CgroupState, limitPercent: number, evictingNow: boolean): RefaultObservation | null {
-    cgroup.judgement = { verdict: "none", returnedPages: 0 };
+    cgroup.judgement = noJudgement;
     if (limitPercent > 0 && !evictingNow && !isUnderJudgement(cgroup.refault)) return null;
     const now = limitPercent === 0 ? null : this.#observe(cgroup);
     if (now === null) return null;

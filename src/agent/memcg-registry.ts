@@ -5,17 +5,23 @@
 import type { Effective } from "../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../config/schema.ts";
 import { generationsMax, type Generation } from "../core/eviction.ts";
-import { noEnds, type EndReason } from "../core/reason.ts";
+import { endReasons, noEnds, type EndReason } from "../core/reason.ts";
 import type { StallReading } from "../core/pressure.ts";
 import { noRefaults, type RefaultState, type RefaultVerdict } from "../core/refault.ts";
+import { NumberRows } from "./number-rows.ts";
+
+const generationColumns = 4;
+const endsColumn = generationsMax * generationColumns;
+const targetColumns = endsColumn + endReasons.length;
 
 export class TargetState {
   readonly cgroup: CgroupState;
   readonly node: number;
   settings: MemcgSettings;
   rule: MemcgRule | null;
-  /** What the last look showed, oldest first: [seq, ageMs, anonPages, filePages] a generation. */
-  readonly #generations = new Float64Array(generationsMax * 4);
+  /** The row of this target: what the last look showed, oldest generation first, then how often it ended for each reason. */
+  readonly #rows: NumberRows;
+  readonly #row: number;
   generationCount = 0;
   /** Pages on the inactive lists, where those stand in for ages; null with the multi-gen LRU. */
   inactive: { readonly anonPages: number; readonly filePages: number } | null = null;
@@ -34,29 +40,44 @@ export class TargetState {
   lastEvictedFilePages = 0;
   lastEnd: EndReason | null = null;
   lastError: string | null = null;
-  readonly ends = noEnds();
   seenInScan = 0;
 
-  constructor(cgroup: CgroupState, node: number, settings: MemcgSettings, rule: MemcgRule | null) {
+  constructor(cgroup: CgroupState, node: number, settings: MemcgSettings, rule: MemcgRule | null, rows: NumberRows) {
+    this.#rows = rows;
+    this.#row = rows.take();
     this.cgroup = cgroup;
     this.node = node;
     this.settings = settings;
     this.rule = rule;
   }
 
+  /** How often its part of a run ended for each reason. */
+  get ends(): Readonly<Record<EndReason, number>> {
+    const counts = noEnds();
+    for (const [index, reason] of endReasons.entries()) counts[reason] = this.#rows.get(this.#row, endsColumn + index);
+    return counts;
+  }
+
   setGeneration(index: number, seq: number, ageMs: number, anonPages: number, filePages: number): void {
-    const at = index * 4;
-    this.#generations[at] = seq;
-    this.#generations[at + 1] = ageMs;
-    this.#generations[at + 2] = anonPages;
-    this.#generations[at + 3] = filePages;
+    const at = index * generationColumns;
+    this.#rows.set(this.#row, at, seq);
+    this.#rows.set(this.#row, at + 1, ageMs);
+    this.#rows.set(this.#row, at + 2, anonPages);
+    this.#rows.set(this.#row, at + 3, filePages);
   }
 
   generation(index: number): Generation | null {
     if (index < 0 || index >= this.generationCount) return null;
-    const at = index * 4;
-    const [seq = 0, ageMs = 0, anonPages = 0, filePages = 0] = this.#generations.subarray(at, at + 4);
-    return { seq, ageMs, anonPages, filePages };
+    return {
+      seq: this.#number(index, 0),
+      ageMs: this.#number(index, 1),
+      anonPages: this.#number(index, 2),
+      filePages: this.#number(index, 3),
+    };
+  }
+
+  #number(index: number, column: number): number {
+    return this.#rows.get(this.#row, index * generationColumns + column);
   }
 
   /** Oldest first. */
@@ -70,28 +91,44 @@ export class TargetState {
   }
 
   get maxSeq(): number | null {
-    return this.generationCount === 0 ? null : (this.#generations[(this.generationCount - 1) * 4] ?? null);
+    return this.generationCount === 0 ? null : this.#number(this.generationCount - 1, 0);
   }
 
   get youngestAgeMs(): number {
-    return this.generationCount === 0 ? 0 : (this.#generations[(this.generationCount - 1) * 4 + 1] ?? 0);
+    return this.generationCount === 0 ? 0 : this.#number(this.generationCount - 1, 1);
   }
 
   /** Pages of one type in the generations up to and with `seq`; in all of them with Infinity. */
   pagesUpTo(seq: number, type: "anon" | "file"): number {
     let pages = 0;
     for (let index = 0; index < this.generationCount; index++) {
-      if ((this.#generations[index * 4] ?? 0) > seq) break;
-      pages += this.#generations[index * 4 + (type === "anon" ? 2 : 3)] ?? 0;
+      if (this.#number(index, 0) > seq) break;
+      pages += this.#number(index, type === "anon" ? 2 : 3);
     }
     return pages;
   }
 
   end(reason: EndReason): void {
     this.lastEnd = reason;
-    this.ends[reason]++;
+    const column = endsColumn + endReasons.indexOf(reason);
+    this.#rows.set(this.#row, column, this.#rows.get(this.#row, column) + 1);
+  }
+
+  /** Called once, when nothing is to be known of it any more. */
+  forget(): void {
+    this.#rows.giveBack(this.#row);
   }
 }
+
+export interface Judgement {
+  readonly verdict: RefaultVerdict;
+  readonly returnedPages: number;
+}
+
+export const noJudgement: Judgement = { verdict: "none", returnedPages: 0 };
+
+/** Most cgroups have none. */
+const noChildren: ReadonlySet<CgroupState> = new Set();
 
 export class CgroupState {
   readonly path: string;
@@ -100,7 +137,7 @@ export class CgroupState {
   /** lru_gen's id, opaque. */
   id: string;
   targets: TargetState[] = [];
-  readonly children = new Set<CgroupState>();
+  #children: Set<CgroupState> | null = null;
   /** Where its stall is read: its own path, a parent's, "system", or null where nothing is to be had. */
   pressureSource: string | null = null;
   /** The reading at the start of the waiting period; null before the first run. */
@@ -110,10 +147,7 @@ export class CgroupState {
   refault: RefaultState = noRefaults;
   refaultedPages = 0;
   /** What the last run's judgement said about the evictions before it. */
-  judgement: { readonly verdict: RefaultVerdict; readonly returnedPages: number } = {
-    verdict: "none",
-    returnedPages: 0,
-  };
+  judgement: Judgement = noJudgement;
   seenInScan = 0;
 
   constructor(path: string, inode: number, id: string, parent: CgroupState | null) {
@@ -123,9 +157,23 @@ export class CgroupState {
     this.parent = parent;
   }
 
+  get children(): ReadonlySet<CgroupState> {
+    return this.#children ?? noChildren;
+  }
+
+  adopt(child: CgroupState): void {
+    this.#children ??= new Set();
+    this.#children.add(child);
+  }
+
+  disown(child: CgroupState): void {
+    this.#children?.delete(child);
+  }
+
   /** Forgets the nodes that a snapshot did not show: another backend tells nodes apart, or none. */
   dropUnseen(scan: number): void {
     if (this.targets.every((target) => target.seenInScan === scan)) return;
+    for (const target of this.targets) if (target.seenInScan !== scan) target.forget();
     this.targets = this.targets.filter((target) => target.seenInScan === scan);
   }
 
@@ -140,6 +188,7 @@ export type SettingsOfTarget = (path: string, node: number) => Effective;
 
 export class MemcgRegistry {
   readonly cgroups = new Map<string, CgroupState>();
+  readonly #rows = new NumberRows(targetColumns);
   #scan = 0;
 
   get targetCount(): number {
@@ -166,7 +215,7 @@ export class MemcgRegistry {
     if (cgroup === undefined || cgroup.inode !== inode) {
       if (cgroup !== undefined) this.#drop(cgroup);
       cgroup = new CgroupState(path, inode, id, this.#parentOf(path));
-      cgroup.parent?.children.add(cgroup);
+      cgroup.parent?.adopt(cgroup);
       this.cgroups.set(path, cgroup);
     }
     cgroup.id = id;
@@ -184,7 +233,7 @@ export class MemcgRegistry {
     let target = cgroup.targets.find((candidate) => candidate.node === node);
     if (target === undefined) {
       const { settings, rule } = settingsOf(cgroup.path, node);
-      target = new TargetState(cgroup, node, settings, rule);
+      target = new TargetState(cgroup, node, settings, rule, this.#rows);
       cgroup.targets.push(target);
     }
     target.seenInScan = this.#scan;
@@ -221,7 +270,8 @@ export class MemcgRegistry {
   }
 
   #drop(cgroup: CgroupState): void {
-    cgroup.parent?.children.delete(cgroup);
+    cgroup.parent?.disown(cgroup);
+    for (const target of cgroup.targets) target.forget();
     if (this.cgroups.get(cgroup.path) === cgroup) this.cgroups.delete(cgroup.path);
   }
 

@@ -2,7 +2,7 @@
  * Giving back our own memory once work is done: what a tool that frees others' memory keeps for itself is looked at first.
  *
  * The engine collects by itself only while it allocates, and its timer that does so at rest is switched off, since it
- * wakes the process every second for minutes. So it is asked to here, some seconds after the last work. Then no
+ * wakes the process every second for minutes. So it is asked to here, 20 s after the last work. Then no
  * timer is left.
  */
 import type { Clock, Timer } from "../base/clock.ts";
@@ -11,11 +11,12 @@ import { pageOutExecutable } from "../kernel/executable-pages.ts";
 
 /**
  * What is done after how long a quiet. Collecting walks through much of the executable, and goes on in the background
- * for a moment: its pages are dropped after it.
+ * for a moment: its pages are dropped after it. Longer than the usual interval of a scrape, which would else find
+ * everything gone each time.
  */
 const stages: readonly { readonly quietMs: number; readonly giveBack: () => void }[] = [
-  { quietMs: 5_000, giveBack: shrinkHeap },
-  { quietMs: 6_000, giveBack: dropExecutable },
+  { quietMs: 20_000, giveBack: shrinkHeap },
+  { quietMs: 21_000, giveBack: dropExecutable },
 ];
 
 export class Trimmer {
