@@ -12,7 +12,7 @@ import { overshootPages, unprotectedPages, type ProtectionReading } from "../cor
 import { noEnds, type EndReason } from "../core/reason.ts";
 import type { RefaultObservation } from "../core/refault.ts";
 import { toleranceMs } from "../core/schedule.ts";
-import type { CgroupTree } from "../kernel/cgroup.ts";
+import { cgroupInode, type CgroupTree } from "../kernel/cgroup.ts";
 import { readMemoryProtection, readUsageBytes } from "../kernel/memory-control.ts";
 import { readMeminfo } from "../kernel/meminfo.ts";
 import { displayPath } from "../kernel/path-name.ts";
@@ -65,6 +65,7 @@ export async function runMemcg(machinery: MemcgMachinery, order: MemcgRunOrder):
     return await run.run();
   } finally {
     machinery.pressure.forget();
+    machinery.backend.rest();
   }
 }
 
@@ -110,8 +111,12 @@ class MemcgRun {
     return this.#order.dryRun ? 0 : (this.#plans.get(target)?.pages ?? 0);
   }
 
-  #end(target: TargetState, reason: EndReason, error: string | null = null, skipped = false): void {
+  #end(target: TargetState, ended: EndReason, failure: string | null = null, skipped = false): void {
     if (this.#endOf.has(target)) return;
+    // The kernel answers EINVAL for a cgroup that was removed since the snapshot, and may go on listing it.
+    const vanished = (ended === "error" || ended === "no_progress") && isGone(this.#machinery, target.cgroup);
+    const reason = vanished ? "vanished" : ended;
+    const error = vanished ? null : failure;
     this.#endOf.set(target, reason);
     this.#ends[reason]++;
     const failedBefore = target.lastError !== null;
@@ -171,15 +176,11 @@ class MemcgRun {
       return due.some((target) => !this.#endOf.has(target));
     });
     for (const target of aged) target.agings++;
-    for (const { target, error } of failed) this.#agingFailed(target, error);
+    for (const { target, error } of failed) {
+      if (isFault(error, "vanished")) this.#end(target, "vanished");
+      else this.#end(target, "error", messageOf(error));
+    }
     return aged.length;
-  }
-
-  /** The kernel answers EINVAL for a cgroup that was removed since the snapshot. */
-  #agingFailed(target: TargetState, error: unknown): void {
-    const gone = isFault(error, "vanished") || usageBytes(this.#machinery, target.cgroup) === null;
-    if (gone && target.cgroup.path !== "/") this.#end(target, "vanished");
-    else this.#end(target, "error", messageOf(error));
   }
 
   #plan(target: TargetState): void {
@@ -293,6 +294,15 @@ class MemcgRun {
 /** Only a target that was aged often enough needs its generations read again after aging. */
 function mayEvict(target: TargetState): boolean {
   return target.agings >= target.settings.eviction_run_aging_count_min;
+}
+
+/** Whether the cgroup was removed; one that has its name by now is another. */
+function isGone({ root, tree }: MemcgMachinery, cgroup: CgroupState): boolean {
+  try {
+    return cgroupInode(root, tree, cgroup.path) !== cgroup.inode;
+  } catch (error) {
+    return isFault(error, "vanished");
+  }
 }
 
 function usageBytes(machinery: MemcgMachinery, cgroup: CgroupState): number | null {
