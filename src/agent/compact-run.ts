@@ -125,7 +125,7 @@ export class Compactor {
   }
 
   /** What is known now. Never throws: what cannot be read is null. */
-  status(settings: CompactSettings, nextRunSecs: number | null): CompactStatus {
+  status(settings: CompactSettings, nextRunSecs: number | null): Omit<CompactStatus, "dry_run"> {
     return {
       disabled: settings.disabled,
       running: this.running,

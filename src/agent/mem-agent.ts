@@ -147,7 +147,7 @@ export class MemAgent {
   compactStatus(): CompactStatus {
     const due = this.#compactDueMs();
     const secs = due === null ? null : Math.max(0, (due - this.#clock.monotonicMs()) / 1000);
-    return this.#compactor.status(this.#live.settings.compact, secs);
+    return { ...this.#compactor.status(this.#live.settings.compact, secs), dry_run: this.#dryRun };
   }
 
   get warningList(): readonly Warning[] {

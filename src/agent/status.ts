@@ -137,6 +137,8 @@ export interface CompactRunReport {
 
 export interface CompactStatus {
   readonly disabled: boolean;
+  /** Nothing is compacted, since the agent runs dry. */
+  readonly dry_run: boolean;
   readonly running: boolean;
   readonly settings: CompactSettings;
   readonly runs: number;

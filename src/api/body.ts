@@ -1,5 +1,6 @@
 /** A request's body: read under a bound, decoded, and narrowed. */
 import * as v from "valibot";
+import { parseLogLevel } from "../config/change.ts";
 import { tooLarge } from "./gate.ts";
 import { Refusal } from "./refusal.ts";
 import { bodyBytesMax } from "./routes.ts";
@@ -62,7 +63,16 @@ const runBody = objectOf({
   what: v.picklist(["memcg", "compact"], "must be memcg or compact"),
   dry_run: v.optional(v.boolean("must be true or false"), false),
 });
-const logLevelBody = objectOf({ level: v.unknown() });
+const logLevelBody = objectOf({
+  level: v.pipe(
+    v.unknown(),
+    v.rawCheck(({ dataset, addIssue }) => {
+      for (const { message, allowed } of parseLogLevel(dataset.value).problems) {
+        addIssue({ message: `${message}; allowed: ${allowed}` });
+      }
+    }),
+  ),
+});
 
 function narrow<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown, doing: string): Output {
   const result = v.safeParse(schema, value);
@@ -79,7 +89,7 @@ export function runBodyOf(value: unknown): { readonly what: "memcg" | "compact";
   return narrow(runBody, value, "run");
 }
 
-/** The level that is asked for, not yet judged. Refusal 422 with every problem. */
+/** The level that is asked for. Refusal 422 with every problem. */
 export function logLevelOf(value: unknown): unknown {
   return narrow(logLevelBody, value, "change the log level").level;
 }

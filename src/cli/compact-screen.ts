@@ -10,6 +10,7 @@ export function compactSummary(compact: CompactStatus): string {
   if (compact.disabled) return "disabled";
   return joinParts([
     compact.running ? "running now" : null,
+    compact.dry_run ? "dry run: nothing is compacted" : null,
     countText(compact.runs, "run"),
     countText(compact.compactions, "compaction"),
     compact.next_run_secs === null ? null : `next in ${spanText(compact.next_run_secs)}`,

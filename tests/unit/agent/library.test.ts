@@ -110,6 +110,7 @@ describe("new MemAgent", () => {
     expect(report).toMatchObject({ dry_run: true, targets: 2, aged: 2, ends: { nothing_cold: 2 } });
     expect(report.would_evict_bytes?.file_bytes).toBe(20_000 * 4096);
     expect(report.evicted_bytes.file_bytes).toBe(0);
+    expect(agent.compactStatus()).toMatchObject({ dry_run: true, next_run_secs: null });
     expect(kernel.commands.some((command) => command.startsWith("-"))).toBe(false);
     await agent.stop();
   });

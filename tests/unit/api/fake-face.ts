@@ -109,6 +109,7 @@ export const compactReport: CompactRunReport = {
 export function compactStatus(): CompactStatus {
   return {
     disabled: false,
+    dry_run: false,
     running: false,
     settings: defaultSettings.compact,
     runs: 2,

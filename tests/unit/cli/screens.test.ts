@@ -64,6 +64,11 @@ test("memcgstatus says how much is free, and how much of that the host gets", ()
   expect(freeLine(null)).toEndWith("512 MiB, nothing is reportable to the host");
 });
 
+test("compactstatus says that a dry run compacts nothing", () => {
+  const lines = renderCompactStatus({ ...compactStatus(), dry_run: true, next_run_secs: null }, nowMs, plainTerminal);
+  expect(lines[0]).toContain("dry run: nothing is compacted");
+});
+
 test("memcgstatus --long says what the reason means", () => {
   const status = memcgStatus([target("/a", { last_end: "protected" })]);
   const lines = renderMemcgStatus(status, everything, { long: true }, plainTerminal);
