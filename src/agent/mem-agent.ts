@@ -106,6 +106,7 @@ export class MemAgent {
     return this.#live;
   }
 
+  /** Whether all is decided and nothing evicted or compacted. */
   get dryRun(): boolean {
     return this.#dryRun;
   }
@@ -135,6 +136,10 @@ export class MemAgent {
     await this.#ticking;
   }
 
+  /**
+   * Every cgroup and node with its generations, counts and settings, in bytes, seconds and percent. Costs one reading of
+   * the kernel's numbers, but at most one a second. Never throws: what cannot be read is null, or as it was.
+   */
   memcgStatus(): MemcgStatus {
     return { ...this.#memcg.status(), free: this.#compactor.free(this.#live.settings.compact) };
   }
@@ -144,12 +149,14 @@ export class MemAgent {
     return this.#memcg.summary();
   }
 
+  /** Free memory by size of block, decisions and compactions so far. Never throws: what cannot be read is null. */
   compactStatus(): CompactStatus {
     const due = this.#compactDueMs();
     const secs = due === null ? null : Math.max(0, (due - this.#clock.monotonicMs()) / 1000);
     return { ...this.#compactor.status(this.#live.settings.compact, secs), dry_run: this.#dryRun };
   }
 
+  /** What is wrong now, oldest first. */
   get warningList(): readonly Warning[] {
     return this.warnings.list;
   }
@@ -215,6 +222,10 @@ export class MemAgent {
     }
   }
 
+  /**
+   * Calls `listener` with each event until the returned function is called; `but_targets` leaves out the one event for
+   * each target of each run. Fault `busy` above 64 listeners.
+   */
   onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
     return this.events.on(listener, choice);
   }

@@ -16,6 +16,7 @@ export interface TargetView {
   readonly nextRunMs: (target: TargetState) => number | null;
 }
 
+/** A target as status shows it. */
 export function targetStatus(target: TargetState, view: TargetView): TargetStatus {
   const { cgroup } = target;
   const bytes = (pages: number): number => pages * view.pageBytes;
@@ -78,6 +79,7 @@ export interface ReportFacts {
   readonly agesKnown: boolean;
 }
 
+/** What a run did, with its largest targets first. */
 export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRunReport {
   const { dryRun, pageBytes } = facts;
   const planned = [...outcome.plans.entries()];

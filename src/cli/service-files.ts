@@ -47,6 +47,7 @@ function quoteForShell(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`;
 }
 
+/** The text of mem-agent.service: systemd.service(5), systemd.exec(5). */
 export function systemdUnit(options: ServiceOptions): string {
   return `[Unit]
 Description=Gives back memory that nobody uses

@@ -144,6 +144,7 @@ export interface FlagHelp {
   readonly text: string;
 }
 
+/** A row of help for each flag: how it is written, what it does, what it allows, its default. */
 export function flagHelp(flags: readonly Flag[]): FlagHelp[] {
   return flags.map(({ name, valueName, about, target }) => {
     const fallback = about.fallback === null ? "" : `, default ${String(about.fallback)}`;

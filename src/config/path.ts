@@ -19,6 +19,7 @@ export function levelsOf(path: string): string[] {
   return path.split("/").filter((level) => level !== "");
 }
 
+/** True where a star in the path stands for something. */
 export function isGlob(path: string): boolean {
   return path.includes("*");
 }

@@ -274,6 +274,7 @@ export const ruleSettingList: readonly Setting[] = Object.entries<SettingSchema>
 /** The keys of a rule that are settings of their own, in order: no_subdir and what overrides the base. */
 export const ruleValueKeys: readonly string[] = ["no_subdir", ...Object.keys(overridable)];
 
+/** The settings of one section, in the order of the reference. */
 export function settingsOf(section: SectionName): readonly Setting[] {
   return settingList.filter((setting) => setting.section === section);
 }

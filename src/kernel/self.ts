@@ -24,6 +24,7 @@ export interface SelfStatus {
 /** Numbers of capabilities(7) that the agent cares about. */
 export const capability = { dacOverride: 1, sysAdmin: 21, sysResource: 24 } as const;
 
+/** Whether a mask of capabilities, such as `effectiveCapabilities`, holds the one of this number. */
 export function hasCapability(mask: bigint, number: number): boolean {
   return ((mask >> BigInt(number)) & 1n) === 1n;
 }
