@@ -35,6 +35,8 @@ export interface Backend extends Disposable {
   readonly name: BackendName;
   /** Reads every target anew into the registry. `identify` also checks inodes: at the start of a run. */
   look(identify: boolean): void;
+  /** No look is due soon: what was kept for the next one may go. */
+  rest(): void;
   /** Ages these targets, until `goOn` says no. */
   age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome>;
   /** What to evict of a target in this run, or why nothing. */

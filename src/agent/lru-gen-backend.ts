@@ -12,7 +12,7 @@ const agingTargetsMax = 64;
 const agingPagesMax = 1 << 18;
 
 /** What is needed of the kernel's file; it is disposed of with the backend. */
-export type LruGenFile = Pick<LruGen, "scan" | "write"> & Disposable;
+export type LruGenFile = Pick<LruGen, "scan" | "write" | "rest"> & Disposable;
 
 export class LruGenBackend implements Backend {
   readonly name = "lru_gen";
@@ -110,6 +110,10 @@ export class LruGenBackend implements Backend {
 
   /** All that is known of a target the kernel itself remembers. */
   ran(): void {}
+
+  rest(): void {
+    this.#lruGen.rest();
+  }
 
   #identify(path: string, id: string): CgroupState | null {
     // 0 marks a cgroup that is offline.

@@ -130,6 +130,12 @@ export const noJudgement: Judgement = { verdict: "none", returnedPages: 0 };
 /** Most cgroups have none. */
 const noChildren: ReadonlySet<CgroupState> = new Set();
 
+interface Window extends StallReading {
+  atMs: number;
+  readonly self: { memoryUs: number | null; ioUs: number | null };
+  children: StallReading["children"];
+}
+
 export class CgroupState {
   readonly path: string;
   readonly inode: number;
@@ -140,8 +146,9 @@ export class CgroupState {
   #children: Set<CgroupState> | null = null;
   /** Where its stall is read: its own path, a parent's, "system", or null where nothing is to be had. */
   pressureSource: string | null = null;
-  /** The reading at the start of the waiting period; null before the first run. */
-  windowStart: StallReading | null = null;
+  /** Made once: readings that are made anew in each run would lie between what is thrown away. */
+  readonly #window: Window = { atMs: 0, self: { memoryUs: null, ioUs: null }, children: null };
+  #windowBegun = false;
   windowPercent: number | null = null;
   /** The account of what was evicted and what came back. */
   refault: RefaultState = noRefaults;
@@ -155,6 +162,21 @@ export class CgroupState {
     this.inode = inode;
     this.id = id;
     this.parent = parent;
+  }
+
+  /** The reading at the start of the waiting period; null before the first run. */
+  get windowStart(): StallReading | null {
+    return this.#windowBegun ? this.#window : null;
+  }
+
+  /** Begins a waiting period with this reading; with null none is known until the next. */
+  set windowStart(reading: StallReading | null) {
+    this.#windowBegun = reading !== null;
+    if (reading === null) return;
+    this.#window.atMs = reading.atMs;
+    this.#window.self.memoryUs = reading.self.memoryUs;
+    this.#window.self.ioUs = reading.self.ioUs;
+    this.#window.children = reading.children;
   }
 
   get children(): ReadonlySet<CgroupState> {

@@ -254,6 +254,7 @@ export class MemcgService {
     this.#refreshedMs = nowMs;
     try {
       machinery.backend.look(true);
+      machinery.backend.rest();
     } catch (error) {
       if (!isFault(error)) throw error;
     }

@@ -66,6 +66,9 @@ export class MemoryReclaimBackend implements Backend {
     this.#clock = clock;
   }
 
+  /** Nothing is kept for the next look. */
+  rest(): void {}
+
   /** Walks the tree. Within a run nothing is read again: the sizes follow what `evict` saw go. */
   look(identify: boolean): void {
     for (const [target, { plan, pages }] of this.#gone) takeOff(target, plan, pages);

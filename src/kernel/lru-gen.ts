@@ -96,6 +96,11 @@ export class LruGen implements Disposable {
     return this.#scanner.scan(this.#file.bytes, length, visit);
   }
 
+  /** No read is due soon: the buffer of the text is given back until then. */
+  rest(): void {
+    this.#file.rest();
+  }
+
   /**
    * Runs commands in one write, off the event loop. Faults: `unsupported` (EINVAL: an id, node, generation or value
    * that this kernel does not take; so too when the cgroup was removed), `denied`, `busy` (a write is under way), `io`.

@@ -13,6 +13,7 @@ import { displayPath, type FsPath } from "./path-name.ts";
 export type Absence = "missing" | "vanished";
 
 const initialBytes = 4096;
+const nothing = Buffer.alloc(0);
 /** No kernel text comes near it: 65,535 cgroups on 16 nodes are 200 MiB. It bounds the loop if a file never ends. */
 const textBytesMax = 2 ** 30;
 
@@ -35,7 +36,8 @@ export class PseudoFile implements Disposable {
   readonly path: FsPath;
   readonly #absence: Absence;
   #fd: number | null;
-  #bytes: Buffer;
+  #bytes: Buffer = nothing;
+  #neededBytes = initialBytes;
 
   /** Faults: `missing` (or `vanished`, as asked), `denied`, `io`. */
   static open(path: FsPath, absence: Absence = "missing"): PseudoFile {
@@ -46,7 +48,6 @@ export class PseudoFile implements Disposable {
     this.path = path;
     this.#absence = absence;
     this.#fd = openToRead(path, absence);
-    this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
   /** The buffer that `fill` reads into; another one after it had to grow. */
@@ -57,6 +58,7 @@ export class PseudoFile implements Disposable {
   /** Reads the whole file and returns its length in bytes; the text is in `bytes` until the next call. */
   fill(): number {
     if (this.#fd === null) throw new Fault("io", `cannot read ${displayPath(this.path)}: it was closed; open it again`);
+    if (this.#bytes === nothing) this.#bytes = Buffer.allocUnsafeSlow(this.#neededBytes);
     try {
       let length = 0;
       for (;;) {
@@ -68,6 +70,13 @@ export class PseudoFile implements Disposable {
     } catch (error) {
       throw fileFault(error, "read", this.path, this.#absence);
     }
+  }
+
+  /** Gives a large buffer back until the next read, which gets one of the size that was needed. */
+  rest(): void {
+    if (this.#bytes === nothing) return;
+    this.#neededBytes = this.#bytes.length;
+    this.#bytes = nothing;
   }
 
   /** A view of the whole file, valid until the next read. */

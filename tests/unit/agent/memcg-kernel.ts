@@ -192,6 +192,7 @@ export class MemcgKernel implements Disposable {
     this.opened++;
     return {
       scan: (visit) => this.#scan(visit),
+      rest: () => {},
       write: (commands) => this.#obey(commands),
       [Symbol.dispose]: () => void this.opened--,
     };

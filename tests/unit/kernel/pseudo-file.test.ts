@@ -35,6 +35,19 @@ describe("PseudoFile", () => {
     expect(file.bytes).toBe(bytes);
   });
 
+  test("gives a large buffer back, and has one of that size at the next read", () => {
+    const text = "0123456789".repeat(50_000);
+    using tree = new Tree({ f: text });
+    using file = PseudoFile.open(join(tree.root, "f"));
+    file.fill();
+    const { length } = file.bytes;
+    file.rest();
+    file.rest();
+    expect(file.bytes.length).toBe(0);
+    expect(file.text()).toBe(text);
+    expect(file.bytes.length).toBe(length);
+  });
+
   test("reads a file without a size", () => {
     using file = PseudoFile.open("/proc/self/status");
     expect(file.text()).toContain("\nPid:\t");
