@@ -131,6 +131,13 @@ test.each([
   expect(chooseSwappiness(anon, file, most)).toBe(swappiness);
 });
 
+/** Batches of a machine that evicts so many pages a millisecond, from the first of a process on. */
+function settled(pagesPerMs: number, batches: number): number {
+  let pages = batchPagesAtStart;
+  for (let batch = 0; batch < batches; batch++) pages = nextBatchPages(pages, pages / pagesPerMs, true);
+  return pages;
+}
+
 describe("nextBatchPages", () => {
   const rows: readonly {
     readonly name: string;
@@ -151,13 +158,6 @@ describe("nextBatchPages", () => {
   test.each(rows)("$name", ({ tookMs, full = true, next }) => {
     expect(nextBatchPages(4_000, tookMs, full)).toBe(next);
   });
-
-  /** Batches of a machine that evicts so many pages a millisecond, from the first of a process on. */
-  function settled(pagesPerMs: number, batches: number): number {
-    let pages = batchPagesAtStart;
-    for (let batch = 0; batch < batches; batch++) pages = nextBatchPages(pages, pages / pagesPerMs, true);
-    return pages;
-  }
 
   test.each([10, 50, 1_000, 10_000])("settles at 20 ms on a machine of %d pages a ms", (pagesPerMs) => {
     expect(settled(pagesPerMs, 12)).toBe(pagesPerMs * 20);

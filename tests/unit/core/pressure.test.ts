@@ -107,13 +107,13 @@ test.each([
   expect(triggerPercent(limit)).toBe(armed);
 });
 
-describe("SlidingPressure", () => {
-  /** Percent after each of these readings: milliseconds and microseconds of stall. */
-  function slide(points: readonly (readonly [number, number])[]): (number | null)[] {
-    const sliding = new SlidingPressure(reading(0, [0, 0]), 500);
-    return points.map(([atMs, us]) => sliding.percent(reading(atMs, [us, 0])));
-  }
+/** Percent after each of these readings: milliseconds and microseconds of stall. */
+function slide(points: readonly (readonly [number, number])[]): (number | null)[] {
+  const sliding = new SlidingPressure(reading(0, [0, 0]), 500);
+  return points.map(([atMs, us]) => sliding.percent(reading(atMs, [us, 0])));
+}
 
+describe("SlidingPressure", () => {
   test("a short stall at the very start is held against a whole window", () => {
     expect(slide([[10, 4_000]])).toEqual([0.8]);
   });
