@@ -16,7 +16,7 @@ export interface Surroundings {
 
 /** Runs what the command line asks for. Returns the exit code of SPEC 2; problems are on stderr by then. */
 export async function dispatch(program: Command, argv: readonly string[], around: Surroundings): Promise<number> {
-  const { command, path, rest } = resolve(program, argv);
+  const { command, path, rest } = resolve(program, addressBehind(program, argv));
   try {
     return await answer(command, path, rest, around);
   } catch (error) {
@@ -27,6 +27,14 @@ export async function dispatch(program: Command, argv: readonly string[], around
     if (error instanceof Failure && error.exitCode === exitCodes.usage) complain(`See: ${path} --help`);
     return error instanceof Failure ? error.exitCode : exitCodes.failed;
   }
+}
+
+/** The original's `mem-agent-ctl` takes `--addr` before the command: it means the same there. */
+function addressBehind(program: Command, argv: readonly string[]): readonly string[] {
+  const [flag = "", value] = argv;
+  const words = flag.startsWith("--addr=") ? 1 : flag === "--addr" && value !== undefined ? 2 : 0;
+  if (words === 0 || argv.length === words || !isGroup(program)) return argv;
+  return [...argv.slice(words), ...argv.slice(0, words)];
 }
 
 interface Resolved {

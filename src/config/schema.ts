@@ -14,7 +14,8 @@ export type SettingKind =
   | { readonly type: "boolean" }
   | { readonly type: "whole"; readonly min: number; readonly max: number | null; readonly word: string | null }
   | { readonly type: "decimal"; readonly min: number; readonly max: number }
-  | { readonly type: "choice"; readonly choices: readonly string[] }
+  /** `aliases`: other words that a flag takes, each with the choice that it means. */
+  | { readonly type: "choice"; readonly choices: readonly string[]; readonly aliases: Readonly<Record<string, string>> }
   | { readonly type: "text"; readonly noun: string; readonly allowed: string }
   | { readonly type: "nodes" };
 
@@ -63,8 +64,14 @@ function percent(max: number, fallback: number, text: string) {
   );
 }
 
-function choice<const Choices extends readonly string[]>(choices: Choices, fallback: Choices[number], text: string) {
-  return v.pipe(v.picklist(choices), v.metadata({ kind: { type: "choice", choices }, unit: null, fallback, text }));
+function choice<const Choices extends readonly string[]>(
+  choices: Choices,
+  fallback: Choices[number],
+  text: string,
+  aliases: Readonly<Record<string, Choices[number]>> = {},
+) {
+  const kind = { type: "choice", choices, aliases };
+  return v.pipe(v.picklist(choices), v.metadata({ kind, unit: null, fallback, text }));
 }
 
 /**
@@ -181,7 +188,8 @@ const control = v.strictObject({
 });
 
 const log = v.strictObject({
-  level: choice(logLevels, "info", "the least important messages that are logged"),
+  // The original's name for it.
+  level: choice(logLevels, "info", "the least important messages that are logged", { warning: "warn" }),
   file: v.pipe(
     v.nullable(v.pipe(v.string(), v.regex(/^[^\0\n]+$/))),
     v.metadata({

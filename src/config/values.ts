@@ -79,7 +79,10 @@ export function valueOfText(kind: SettingKind, text: string): unknown {
       return /^[+-]?\d+$/.test(text) ? integerOf(text) : /^[+-]?\d+\.\d+$/.test(text) ? Number(text) : text;
     case "decimal":
       return /^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : text;
-    case "choice":
+    case "choice": {
+      const word = text.toLowerCase();
+      return kind.aliases[word] ?? (kind.choices.includes(word) ? word : text);
+    }
     case "text":
       return text;
     case "nodes":

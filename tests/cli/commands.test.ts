@@ -74,7 +74,7 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: [], code: 2, stderr: ["a command is missing", "memcgstatus", "See: mem-agent --help"] },
     { args: ["sevre"], code: 2, stderr: ['unknown command "sevre"', '"serve"'] },
     { args: ["xyzzy"], code: 2, stderr: ['unknown command "xyzzy"', "serve, status"] },
-    { args: ["--addr", "/x", "status"], code: 2, stderr: ['unknown flag "--addr"', "behind"] },
+    { args: ["--json", "status"], code: 2, stderr: ['unknown flag "--json"', "behind"] },
     { args: ["config", "chekc"], code: 2, stderr: ['"check"', "See: mem-agent config --help"] },
     { args: ["run"], code: 2, stderr: ["memcg, compact"] },
     { args: ["status", "--jsn"], code: 2, stderr: ['"--jsn"', '"--json"'] },
@@ -131,6 +131,10 @@ describe("status commands", () => {
   table([
     { args: ["status"], code: 0, stdout: [`mem-agent ${version}  ok  up`, /^Given back {4}64\.0 MiB/m, "/init.scope"] },
     { args: ["status", "--addr", "unix:///nowhere/s"], code: 3, stderr: ["/nowhere/s"] },
+    // Where the original has it.
+    { args: ["--addr", "unix:///nowhere/s", "status"], code: 3, stderr: ["mem-agent status: ", "/nowhere/s"] },
+    { args: ["--addr=/nowhere/s", "run", "compact"], code: 3, stderr: ["mem-agent run compact: ", "/nowhere/s"] },
+    { args: ["--addr", "/nowhere/s"], code: 2, stderr: ['unknown flag "--addr"', "stand behind it"] },
     { args: ["memcgstatus"], code: 0, stdout: [/^CGROUP .* RULE$/m, "/weird/\\u001b[31mred\\n数据"] },
     { args: ["memcgstatus", "--sort", "size", "--top", "1"], code: 0, stdout: ["docker", "1 of 4 targets"] },
     { args: ["memcgstatus", "--path", "/init.*", "--long"], code: 0, stdout: ["untouched for 33 min", "EIO"] },

@@ -100,11 +100,12 @@ test("the original's command lines run as they are", async () => {
       ["--memcg-eviction-run-aging-count-min", "4", "--compact-disabled", "true", "--compact-period-secs", "301"],
       ["--compact-period-psi-percent-limit", "4", "--compact-psi-percent-limit", "6", "--compact-sec-max", "30"],
       ["--compact-order", "8", "--compact-threshold", "2048", "--compact-force-times", "18446744073709551615"],
-      ["--config", fileOf("")],
+      ["--log-level", "warning", "--config", fileOf("")],
     ),
   );
   const shown = await running.shown();
   for (const [key, value] of Object.entries({
+    "log.level": "warn",
     "memcg.disabled": true,
     "memcg.swap": false,
     "memcg.swappiness_max": 60,

@@ -26,6 +26,11 @@ const good: readonly [flags: readonly Flag[], line: string, overrides: SettingsO
     "--addr unix:///run/mem-agent.sock --log-level debug --log-file /var/log/x --log-format=json",
     { control: { addr: "unix:///run/mem-agent.sock" }, log: { level: "debug", file: "/var/log/x", format: "json" } },
   ],
+  [
+    serveFlags,
+    "--log-level Warning --memcg-backend LRU_GEN",
+    { log: { level: "warn" }, memcg: { backend: "lru_gen" } },
+  ],
   [serveFlags, "--control-addr /run/x", { control: { addr: "/run/x" } }],
   [serveFlags, "--compact-force-times 18446744073709551615", { compact: { force_times: "never" } }],
   [serveFlags, "--compact-force-times 9223372036854775807", { compact: { force_times: "never" } }],
