@@ -66,6 +66,7 @@ const blank = 0x20;
 const minus = 0x2d;
 const slash = 0x2f;
 const zero = 0x30;
+const nine = 0x39;
 const letterM = 0x6d;
 const letterN = 0x6e;
 /** The kernel has 4 (MAX_NR_GENS); more than this is no lru_gen text. */
@@ -310,7 +311,7 @@ function nodeLine(bytes: Uint8Array, start: number, end: number): number {
   return at === end ? node : -1;
 }
 
-/** Takes a line of numbers apart. False where it is something else. */
+/** Takes a line of numbers apart. False where it is something else. One loop without calls: most of a scan is this. */
 function splitLine(bytes: Uint8Array, start: number, end: number, line: Line): boolean {
   line.columns = 0;
   line.letters = 0;
@@ -320,18 +321,21 @@ function splitLine(bytes: Uint8Array, start: number, end: number, line: Line): b
     if (negative) at++;
     const first = at;
     let value = 0;
-    while (at < end && isDigit(bytes[at])) {
-      value = value * 10 + ((bytes[at] ?? zero) - zero);
+    let byte = at < end ? (bytes[at] ?? 0) : 0;
+    while (byte >= zero && byte <= nine) {
+      value = value * 10 + (byte - zero);
       at++;
+      byte = at < end ? (bytes[at] ?? 0) : 0;
     }
     if (at === first || at - first > 20) return false;
-    if (at < end && isLetter(bytes[at])) {
+    if (at < end && byte !== blank) {
+      if (!isLetter(byte)) return false;
       line.letters |= 1 << Math.min(line.columns, 30);
       at++;
+      if (at < end && bytes[at] !== blank) return false;
     }
-    if (at < end && bytes[at] !== blank) return false;
     setColumn(line, negative ? -value : value);
-    at = skipBlanks(bytes, at, end);
+    while (at < end && bytes[at] === blank) at++;
   }
   return line.columns > 0;
 }
