@@ -5,6 +5,8 @@ import { busyFlags, cgroupRoot, demand, logPath, socketPath, type Scene, type Tr
 const mib = 2 ** 20;
 const coldMiB = 256;
 const stopSecsMax = 1;
+/** Each takes a few milliseconds: half a minute or so. */
+const triesMax = 3000;
 
 interface Phase {
   readonly name: string;
@@ -27,7 +29,7 @@ const phases: readonly Phase[] = [
     flags: evicting,
     cold: true,
   },
-  { name: "compacting", reached: "pgrep -f compact-child >/dev/null", flags: compacting, cold: false },
+  { name: "compacting", reached: '[ -n "$(cat /proc/$agent/task/*/children)" ]', flags: compacting, cold: false },
 ];
 
 export const endTrials: readonly Trial[] = [
@@ -57,7 +59,7 @@ async function endIn(phase: Phase, signal: "TERM" | "KILL", scene: Scene): Promi
     mem-agent serve ${phase.flags.replace(logPath, `${logPath}.end`)} & agent=$!
     tries=0
     until ${phase.reached}; do
-      tries=$((tries + 1)); [ $tries -lt 20000 ] || { echo "never"; kill -KILL $agent; exit 1; }
+      tries=$((tries + 1)); [ $tries -lt ${triesMax} ] || { kill -KILL $agent; echo "never ${phase.name}"; exit; }
       usleep 1000
     done 2>/dev/null
     start=$(cut -d' ' -f1 /proc/uptime)
@@ -65,6 +67,7 @@ async function endIn(phase: Phase, signal: "TERM" | "KILL", scene: Scene): Promi
     echo "$status $start $(cut -d' ' -f1 /proc/uptime)"`,
     { timeoutMs: 90_000 },
   );
+  demand(!answer.startsWith("never"), `never seen: ${phase.name}`);
   if (phase.cold) await guest.sh(`rmdir ${cgroupRoot}/cold; rm /data/cold`);
   const [status = -1, start = 0, end = 0] = answer.trim().split(" ").map(Number);
   return { status, secs: end - start };
