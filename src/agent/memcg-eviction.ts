@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { isFault, messageOf } from "../base/fault.ts";
-import { batchPagesAtStart, evictedPages, judgeProgress, mayLook, nextBatchPages } from "../core/eviction.ts";
+import { batchMs, batchPagesAtStart, evictedPages, judgeProgress, mayLook, nextBatchPages } from "../core/eviction.ts";
 import type { EndReason } from "../core/reason.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
 import type { EvictionGuards } from "./memcg-pressure.ts";
@@ -40,19 +40,36 @@ class Job {
   }
 }
 
+/** A batch that was held up for so long at most may be a hiccup of the machine; a longer one counts at once. */
+const hiccupMsMax = 4 * batchMs;
+
+/** The size of batches of one kind. One slow batch after a quick one says nothing yet: the machine does other things too. */
+class Speed {
+  pages = batchPagesAtStart;
+  #lastMsPerPage: number | null = null;
+
+  learn(pages: number, tookMs: number, fullyUsed: boolean): void {
+    const asBefore = this.#lastMsPerPage === null || tookMs > hiccupMsMax ? tookMs : this.#lastMsPerPage * pages;
+    this.pages = nextBatchPages(pages, Math.min(tookMs, asBefore), fullyUsed);
+    if (fullyUsed) this.#lastMsPerPage = tookMs / pages;
+  }
+}
+
 /** Speed is learnt separately for file pages, which are dropped, and for those that are swapped out. */
 export class Pace {
-  #filePages = batchPagesAtStart;
-  #swapPages = batchPagesAtStart;
+  readonly #file = new Speed();
+  readonly #swap = new Speed();
 
   pages(swappiness: number | null): number {
-    return swappiness === 0 ? this.#filePages : this.#swapPages;
+    return this.#of(swappiness).pages;
   }
 
   learn(swappiness: number | null, pages: number, tookMs: number, fullyUsed: boolean): void {
-    const next = nextBatchPages(pages, tookMs, fullyUsed);
-    if (swappiness === 0) this.#filePages = next;
-    else this.#swapPages = next;
+    this.#of(swappiness).learn(pages, tookMs, fullyUsed);
+  }
+
+  #of(swappiness: number | null): Speed {
+    return swappiness === 0 ? this.#file : this.#swap;
   }
 }
 
