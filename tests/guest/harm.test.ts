@@ -8,11 +8,11 @@ import { storeFiles } from "./harness/workload.ts";
 const mib = 2 ** 20;
 /** Of values in memory, and as much of an index in a file. */
 const storeMiB = 40;
-const requests = 4000;
+const requests = 2500;
 const gapUs = 700;
 const rounds = 3;
 /** Hostile settings are borne for so long. */
-const hostileSecs = 45;
+const hostileSecs = 40;
 const limitPercent = 1;
 /** Two servers that are treated alike differ by so much on a busy emulated machine (seen: up to 1.4 times). */
 const p99RatioMax = 1.5;
