@@ -6,9 +6,7 @@
 import { join } from "node:path";
 import { messageOf } from "../base/fault.ts";
 import { canCompact, compactMemory, compactNodes } from "../kernel/compact-memory.ts";
-
-/** First argument that makes the program this child; src/main.ts looks for it before it does anything else. */
-export const compactChildWord = "compact-child";
+import { compactChildWord } from "./compact-word.ts";
 
 /**
  * What starts such a process: the executable itself when compiled, else Bun with this package's entry. A compiled
