@@ -1,7 +1,7 @@
 /** The program as a command: which table of commands its name stands for, and where its results go. */
-import { fstatSync } from "node:fs";
 import { controlProgram, program, serverProgram, type Command } from "./commands.ts";
 import { dispatch } from "./dispatch.ts";
+import { mayBeTerminal } from "./output.ts";
 
 /** The tables by the name that the program is called by, so that links to it are programs of their own. */
 const programs: Readonly<Record<string, Command>> = {
@@ -17,15 +17,6 @@ export function programOf(calledAs: string): Command {
 
 export function command(calledAs: string, argv: readonly string[]): Promise<number> {
   // The stream's object is made only for what may be a terminal: a pipe has no size, and making it takes time.
-  const stdout = isCharacterDevice(1) ? process.stdout : {};
+  const stdout = mayBeTerminal() ? process.stdout : {};
   return dispatch(programOf(calledAs), argv, { environment: process.env, stdout });
-}
-
-/** As every terminal is. Asked of node:fs, which is loaded anyway: node:tty takes 3 ms to load. */
-function isCharacterDevice(descriptor: number): boolean {
-  try {
-    return fstatSync(descriptor).isCharacterDevice();
-  } catch {
-    return false;
-  }
 }

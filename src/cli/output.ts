@@ -1,5 +1,5 @@
 /** Results to stdout, problems to stderr, each written whole before the process goes on. */
-import { writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import { errnoOf } from "../base/fault.ts";
 
 /** The reader of stdout has gone, as with `| head`: no error, there is only nobody to write for. */
@@ -48,5 +48,14 @@ export function complain(line: string): void {
     writeAll(stderrFd, `${line}\n`);
   } catch {
     // Nobody hears it.
+  }
+}
+
+/** Whether standard output is a character device, as every terminal is. To ask node:tty takes 3 ms, for loading it. */
+export function mayBeTerminal(): boolean {
+  try {
+    return fstatSync(1).isCharacterDevice();
+  } catch {
+    return false;
   }
 }

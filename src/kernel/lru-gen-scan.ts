@@ -66,7 +66,6 @@ const blank = 0x20;
 const minus = 0x2d;
 const slash = 0x2f;
 const zero = 0x30;
-const nine = 0x39;
 const letterM = 0x6d;
 const letterN = 0x6e;
 /** The kernel has 4 (MAX_NR_GENS); more than this is no lru_gen text. */
@@ -321,19 +320,14 @@ function splitLine(bytes: Uint8Array, start: number, end: number, line: Line): b
     if (negative) at++;
     const first = at;
     let value = 0;
-    let byte = at < end ? (bytes[at] ?? 0) : 0;
-    while (byte >= zero && byte <= nine) {
-      value = value * 10 + (byte - zero);
-      at++;
-      byte = at < end ? (bytes[at] ?? 0) : 0;
-    }
+    let byte = bytes[at] ?? 0;
+    for (; at < end && byte >= zero && byte <= zero + 9; byte = bytes[++at] ?? 0) value = value * 10 + (byte - zero);
     if (at === first || at - first > 20) return false;
-    if (at < end && byte !== blank) {
-      if (!isLetter(byte)) return false;
+    if (at < end && byte !== blank && isLetter(byte)) {
       line.letters |= 1 << Math.min(line.columns, 30);
       at++;
-      if (at < end && bytes[at] !== blank) return false;
     }
+    if (at < end && bytes[at] !== blank) return false;
     setColumn(line, negative ? -value : value);
     while (at < end && bytes[at] === blank) at++;
   }
