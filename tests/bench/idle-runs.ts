@@ -1,26 +1,57 @@
 /**
- * Runs over idle cgroups on this machine, as a process of its own so that its CPU time and system calls can be counted:
+ * Runs over idle cgroups on this machine, as a process of its own so that what it costs can be counted:
  *
  *     bun tests/bench/idle-runs.ts ROOT RUNS
  *
- * Prints the CPU milliseconds of each run as JSON.
+ * Prints an IdleReport as JSON.
  */
+import { heapStats } from "bun:jsc";
+import { readFileSync } from "node:fs";
 import { MemAgent } from "../../src/agent/mem-agent.ts";
+import { parseProcessIo } from "./process-cost.ts";
 
-const [root = "", runs = "10"] = process.argv.slice(2);
+export interface IdleRun {
+  readonly cpuMs: number;
+  /** read(2) and write(2) and the like, and the bytes that were read. */
+  readonly reads: number;
+  readonly writes: number;
+  readonly readBytes: number;
+}
+
+export interface IdleReport {
+  readonly runs: readonly IdleRun[];
+  /** Live bytes of the engine's heap after the last run, with what its objects hold outside it. */
+  readonly heapBytes: number;
+}
+
+/** The counters, and what it takes to read them. */
+function counters(): { cpuMs: number; io: ReturnType<typeof parseProcessIo> } {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: (user + system) / 1000, io: parseProcessIo(readFileSync("/proc/self/io", "utf8")) };
+}
+
+const [root = "", count = "10"] = process.argv.slice(2);
 const agent = new MemAgent({
   kernelRoot: root,
   settings: { memcg: { period_secs: 86_400, period_psi_percent_limit: 100 }, compact: { disabled: true } },
 });
-const cpuMs: number[] = [];
+const runs: IdleRun[] = [];
 agent.start();
-for (let index = 0; index < Number(runs); index++) {
-  const before = process.cpuUsage();
+for (let index = 0; index < Number(count); index++) {
+  const asking = counters();
+  const before = counters();
   const report = await agent.run("memcg");
-  const { user, system } = process.cpuUsage(before);
+  const after = counters();
   if (report.kind !== "memcg" || report.aged !== report.targets)
     throw new Error(`an odd run: ${JSON.stringify(report)}`);
-  cpuMs.push((user + system) / 1000);
+  runs.push({
+    cpuMs: after.cpuMs - before.cpuMs,
+    reads: after.io.reads - before.io.reads - (before.io.reads - asking.io.reads),
+    writes: after.io.writes - before.io.writes,
+    readBytes: after.io.readBytes - before.io.readBytes - (before.io.readBytes - asking.io.readBytes),
+  });
 }
+Bun.gc(true);
+const { heapSize } = heapStats();
 await agent.stop();
-console.log(JSON.stringify(cpuMs));
+console.log(JSON.stringify({ runs, heapBytes: heapSize } satisfies IdleReport));

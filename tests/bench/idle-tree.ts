@@ -16,6 +16,9 @@ const commandBytesMax = 24;
 const runsMax = 16;
 
 export class IdleTree implements Disposable {
+  /** How much of lru_gen's text is room for commands. */
+  static readonly roomBytesPerCgroup = commandBytesMax * runsMax;
+
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-idle-"));
   /** Bytes of lru_gen's text, without the room for commands. */
   readonly textBytes: number;
@@ -24,7 +27,7 @@ export class IdleTree implements Disposable {
     const paths = ["/", ...Array.from({ length: cgroups }, (_, index) => `/idle/pod${index}`)];
     paths.splice(1, 0, "/idle");
     const text = paths.map(listing).join("");
-    const room = "x".repeat(paths.length * commandBytesMax * runsMax);
+    const room = "x".repeat(paths.length * IdleTree.roomBytesPerCgroup);
     this.textBytes = text.length;
     this.#write("proc/self/mountinfo", mounts);
     this.#write("proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n");

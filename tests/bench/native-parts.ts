@@ -2,9 +2,9 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { serveEnvironment } from "../../src/cli/handover.ts";
 import { parseLruGen, scanLruGen, LruGenScanner } from "../../src/kernel/lru-gen-scan.ts";
 import type { Figure } from "./figures.ts";
+import { runIdle } from "./idle-process.ts";
 import { IdleTree } from "./idle-tree.ts";
 import { parseMib } from "./process-cost.ts";
 import type { Bench } from "./programs.ts";
@@ -115,21 +115,11 @@ export async function startFigures({ binary, nothing }: Bench): Promise<Figure[]
   ];
 }
 
-/** CPU milliseconds of each run, in a process with the daemon's engine options. */
-function idleRuns(root: string, runs: number, wrapper: readonly string[] = []): { cpuMs: number[]; stderr: string } {
-  const environment = serveEnvironment({}, { config: { file: "", asked: false }, flags: {}, dryRun: false }, 0) ?? {};
-  const program = join(import.meta.dir, "idle-runs.ts");
-  const command = [...wrapper, process.execPath, program, root, String(runs)];
-  const { success, stdout, stderr } = Bun.spawnSync(command, { env: { ...process.env, ...environment } });
-  if (!success) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
-  return { cpuMs: JSON.parse(stdout.toString()) as number[], stderr: stderr.toString() };
-}
-
 /** System calls of one run: those of a process that makes eleven, less those of one that makes one. */
 function callsOfRun(root: string): number | null {
   if (Bun.which("strace") === null) return null;
   const calls = (runs: number): number => {
-    const { stderr } = idleRuns(root, runs, ["strace", "-f", "-c", "-U", "name,calls"]);
+    const { stderr } = runIdle(root, runs, ["strace", "-f", "-c", "-U", "name,calls"]);
     let sum = 0;
     // Without what the engine's threads do among themselves: it differs from run to run.
     for (const [, name = "", count] of stderr.matchAll(/^(\w+) +(\d+)$/gm)) {
@@ -145,7 +135,8 @@ function callsOfRun(root: string): number | null {
 export function idleFigures(): Figure[] {
   return [10, 100, 1000, 5000].flatMap((cgroups): Figure[] => {
     using tree = new IdleTree(cgroups);
-    const { cpuMs } = idleRuns(tree.root, 13);
+    const { report } = runIdle(tree.root, 13);
+    const cpuMs = report.runs.map((run) => run.cpuMs);
     const calls = callsOfRun(tree.root);
     return [
       {
