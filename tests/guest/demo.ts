@@ -247,7 +247,9 @@ let interrupted = false;
 /** Ctrl-C and the like end the guest first, and say nothing of what dies with it. */
 function endWith(guest: Guest): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
+    // A terminal sends it to everyone, and who started us passes it on: the second changes nothing.
+    process.on(signal, () => {
+      if (interrupted) return;
       interrupted = true;
       void guest[Symbol.asyncDispose]().finally(() => process.exit(130));
     });
