@@ -7,6 +7,7 @@ import { expect } from "bun:test";
 import type { CompactRunReport, CompactStatus } from "../../src/agent/status.ts";
 import { agentFiles, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
+import type { KernelName } from "./harness/kernels.ts";
 import { workloadPath } from "./harness/workload.ts";
 import type { Guest, GuestProcess } from "./harness/guest.ts";
 
@@ -17,6 +18,9 @@ const evictAtOnce =
   "--memcg-disabled false --memcg-period-secs 1 --memcg-spread-percent 0 " +
   "--memcg-period-psi-percent-limit 100 --memcg-eviction-psi-percent-limit 100";
 
+/** The oldest and the newest: in between nothing differs. */
+const kernels: readonly KernelName[] = ["6.1", "7.2"];
+
 /** Fills memory but for so much with file and anonymous pages in turn. Resolves with the size of either half. */
 async function scatter(
   guest: Guest,
@@ -26,7 +30,7 @@ async function scatter(
   await guest.sh("echo 0 >/proc/sys/vm/compaction_proactiveness");
   const free = Number(await guest.sh("awk '/^MemFree/ { print int($2 / 1024) }' /proc/meminfo"));
   const half = Math.floor((free - leaveMib) / 2);
-  await guest.sh(`mkdir /sys/fs/cgroup/work && truncate -s ${half}M /data/sparse`);
+  await guest.sh(`mkdir -p /sys/fs/cgroup/work && rm -f /run/keeper && truncate -s ${half}M /data/sparse`);
   const keeper = await guest.spawn(
     `echo $$ >/sys/fs/cgroup/work/cgroup.procs; exec ${workloadPath} scatter /data/sparse ${half} /run/keeper`,
   );
@@ -69,7 +73,7 @@ async function wholeBlocks(guest: Guest): Promise<number> {
 
 guestTest(
   "scattered free memory reaches the host after a compaction, and only then",
-  { memoryMiB: 1536, diskMiB: 64, timeoutMs: 400_000 },
+  { memoryMiB: 1536, diskMiB: 64, timeoutMs: 400_000, kernels },
   compactionGivesBack,
   agentFiles,
 );
@@ -90,13 +94,11 @@ async function compactionGivesBack(guest: Guest): Promise<void> {
   const before = { hostMib: guest.hostRssMiB(), blocks: await wholeBlocks(guest) };
   expect(scattered.hostMib - before.hostMib).toBeLessThan((evicted / mib) * 0.1);
 
-  const report = await compactNow(agent);
-  expect(report).toMatchObject({ decision: "asked", compacted: true, end: "done", error: null });
+  const enough = (): boolean => before.hostMib - guest.hostRssMiB() > evicted / mib / 2;
+  const reports = await compactUntil(agent, enough);
+  const report = reports.at(-1);
+  const [first] = reports;
   const blocks = await wholeBlocks(guest);
-  await guest.until(() => before.hostMib - guest.hostRssMiB() > evicted / mib / 2, {
-    deadlineMs: 30_000,
-    what: "half of what was evicted go back to the host",
-  });
   await guest.sh("sleep 3");
 
   const free = (bytes: number | undefined): string => `${((bytes ?? 0) / mib).toFixed(0)} MiB`;
@@ -105,34 +107,52 @@ async function compactionGivesBack(guest: Guest): Promise<void> {
     evicted: {
       host: `${before.hostMib.toFixed(0)} MiB`,
       "order >= 9": before.blocks,
-      free: free(report.before?.free_bytes),
-      reportable: free(report.before?.reportable_bytes ?? 0),
+      free: free(first?.before?.free_bytes),
+      reportable: free(first?.before?.reportable_bytes ?? 0),
     },
     compacted: {
       host: `${guest.hostRssMiB().toFixed(0)} MiB`,
       "order >= 9": blocks,
-      free: free(report.after?.free_bytes),
-      reportable: free(report.after?.reportable_bytes ?? 0),
+      free: free(report?.after?.free_bytes),
+      reportable: free(report?.after?.reportable_bytes ?? 0),
     },
   });
-  console.log(`${guest.kernel}: evicted ${free(evicted)}, compacted in ${report.wall_secs.toFixed(2)} s`);
+  const passes = reports.map(({ wall_secs: secs }) => `${secs.toFixed(2)} s`).join(" and ");
+  console.log(`${guest.kernel}: evicted ${free(evicted)}, compacted in ${passes}`);
+  expect(enough()).toBeTrue();
   expect(blocks).toBeGreaterThanOrEqual(before.blocks * 5);
-  expect(report.after?.reportable_bytes ?? 0).toBeGreaterThan((report.before?.reportable_bytes ?? 0) * 5);
+  expect(report?.after?.reportable_bytes ?? 0).toBeGreaterThan((first?.before?.reportable_bytes ?? 0) * 5);
   expect((await compactStatus(agent)).wanted).toBeNull();
 
-  await staysIdle(agent);
+  await staysIdle(agent, reports.length);
   await keeper.kill("KILL");
   expect(await agent.stop()).toBe(0);
 }
 
+const passesMax = 3;
+const reportingMs = 15_000;
+
+/** Asks for a compaction as a person would: 6.1 leaves up to half of what is scattered in one pass now and then. */
+async function compactUntil(agent: GuestAgent, enough: () => boolean): Promise<readonly CompactRunReport[]> {
+  const reports: CompactRunReport[] = [];
+  while (reports.length < passesMax && !enough()) {
+    const report = await compactNow(agent);
+    expect(report).toMatchObject({ decision: "asked", compacted: true, end: "done", error: null });
+    reports.push(report);
+    const end = performance.now() + reportingMs;
+    while (!enough() && performance.now() < end) await agent.guest.sh("sleep 1");
+  }
+  return reports;
+}
+
 /** Runs again and again without a reason. */
-async function staysIdle(agent: GuestAgent): Promise<void> {
+async function staysIdle(agent: GuestAgent, asked: number): Promise<void> {
   const { runs, compactions } = await compactStatus(agent);
   await agent.guest.sh("mem-agent compactset --compact-period-secs 1 --compact-period-psi-percent-limit 100");
   const later = await runsLater(agent, runs + 8);
-  expect(later.decisions).toMatchObject({ asked: 1, below_threshold: later.runs - 1 });
+  expect(later.decisions).toMatchObject({ asked, below_threshold: later.runs - asked });
   expect(later.compactions).toBe(compactions);
-  expect(later.runs_since_compaction).toBe(later.runs - 1);
+  expect(later.runs_since_compaction).toBe(later.runs - asked);
 }
 
 /** The status when so many runs were made. */
@@ -158,7 +178,7 @@ async function nextDecisions(agent: GuestAgent, count: number): Promise<Record<s
 
 guestTest(
   "threshold, order, force_times and disabled decide whether a run compacts",
-  { memoryMiB: 768, diskMiB: 64, timeoutMs: 400_000 },
+  { memoryMiB: 768, diskMiB: 64, timeoutMs: 400_000, kernels },
   settingsDecide,
   agentFiles,
 );
@@ -218,28 +238,27 @@ async function settingsDecide(guest: Guest): Promise<void> {
 
 guestTest(
   "a compaction ends after sec_max, under pressure, and with the agent",
-  { memoryMiB: 3072, diskMiB: 160, timeoutMs: 500_000 },
+  { memoryMiB: 3072, diskMiB: 160, timeoutMs: 500_000, kernels },
   compactionIsStopped,
   agentFiles,
 );
 
 async function compactionIsStopped(guest: Guest): Promise<void> {
   await guest.sh("dd if=/dev/zero of=/data/slow bs=1M count=80 2>/dev/null; sync", { timeoutMs: 120_000 });
-  await scatter(guest, 200);
-  await guest.sh("echo 1 >/proc/sys/vm/drop_caches", { timeoutMs: 60_000 });
+  const much = await Much.scattered(guest);
 
-  // In this order: each leaves the next enough to do.
+  // In this order: each leaves the next enough to do, as a rule.
   await endsWithTheAgent(guest);
   await using agent = await GuestAgent.serve(guest, unguarded);
   await guest.sh("mem-agent compactset --compact-sec-max 1");
-  const cut = await compactNow(agent);
+  const cut = await much.compactNow(agent);
   expect(cut).toMatchObject({ end: "timeout", compacted: true });
   expect(cut.wall_secs).toBeLessThan(2.5);
   await expectNoChild(agent);
 
   await stallOnReading(guest);
   await guest.sh("mem-agent compactset --compact-sec-max 300 --compact-psi-percent-limit 5");
-  const stopped = await compactNow(agent);
+  const stopped = await much.compactNow(agent);
   expect(stopped).toMatchObject({ end: "pressure", compacted: true });
   expect(await compactStatus(agent)).toMatchObject({ running: false, ends: { pressure: 1, timeout: 1 } });
   await expectNoChild(agent);
@@ -252,6 +271,34 @@ async function compactionIsStopped(guest: Guest): Promise<void> {
     `${guest.kernel}: sec_max 1 ended it after ${cut.wall_secs.toFixed(2)} s, pressure after ${stopped.wall_secs.toFixed(2)} s`,
   );
   expect(await agent.stop()).toBe(0);
+}
+
+/** Memory with so much to compact that it takes seconds; scattered anew where a run was through with it too soon. */
+class Much {
+  #keeper: GuestProcess;
+
+  private constructor(keeper: GuestProcess) {
+    this.#keeper = keeper;
+  }
+
+  static async scattered(guest: Guest): Promise<Much> {
+    return new Much(await Much.#scatter(guest));
+  }
+
+  static async #scatter(guest: Guest): Promise<GuestProcess> {
+    const { keeper } = await scatter(guest, 200);
+    await guest.sh("echo 1 >/proc/sys/vm/drop_caches", { timeoutMs: 60_000 });
+    return keeper;
+  }
+
+  async compactNow(agent: GuestAgent): Promise<CompactRunReport> {
+    const report = await compactNow(agent);
+    if (report.end !== "done") return report;
+    await this.#keeper.kill("KILL");
+    await this.#keeper.exited;
+    this.#keeper = await Much.#scatter(agent.guest);
+    return compactNow(agent);
+  }
 }
 
 const unguarded = `${noRuns} --compact-period-psi-percent-limit 100 --compact-psi-percent-limit 100`;

@@ -1,14 +1,19 @@
 /** A dry run ages and decides like a real one, leaves memory as it is, and its forecast is what the real run evicts. */
 import { expect } from "bun:test";
 import type { MemcgRunReport } from "../../src/agent/status.ts";
-import { agentFiles, coldCache, GuestAgent, usageBytes } from "./harness/agent.ts";
+import { agentFiles, coldCache, firstKernel, GuestAgent, usageBytes } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 
 const mib = 2 ** 20;
 const coldMiB = 200;
 
-guestTest("a dry run forecasts what the real run evicts", { memoryMiB: 1024, diskMiB: 400 }, forecastHolds, agentFiles);
+guestTest(
+  "a dry run forecasts what the real run evicts",
+  { memoryMiB: 1024, diskMiB: 400, kernels: firstKernel },
+  forecastHolds,
+  agentFiles,
+);
 
 async function forecastHolds(guest: Guest): Promise<void> {
   await coldCache(guest, "cold", coldMiB);
