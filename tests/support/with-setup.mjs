@@ -39,6 +39,9 @@ const debianPackages = [
     present: () => existsSync("/usr/share/keyrings/debian-archive-keyring.gpg"),
   },
   { name: "systemd", need: "checkers", present: () => onPath("systemd-analyze") },
+  { name: "prometheus", need: "checkers", present: () => onPath("promtool") },
+  { name: "zsh", need: "checkers", present: () => onPath("zsh") },
+  { name: "fish", need: "checkers", present: () => onPath("fish") },
 ];
 
 function onPath(program) {
