@@ -5,10 +5,8 @@
  *
  *     00200000-03c00000 r-xp 00000000 fe:00 1234      /usr/bin/mem-agent
  */
-import { readlinkSync } from "node:fs";
-import { faultFrom } from "../base/fault.ts";
 import { pageOut } from "./libc.ts";
-import { malformed, readText, under } from "./pseudo-file.ts";
+import { malformed, readText } from "./pseudo-file.ts";
 
 export interface FileMapping {
   readonly startAddress: number;
@@ -39,23 +37,13 @@ export function parseFileMappings(text: string): FileMapping[] {
 }
 
 /**
- * Asks the kernel to drop the executable's pages from this process, and returns how many bytes of mappings that were.
- * Only mappings that cannot be written: others may hold pages of our own, which would go to swap.
+ * Asks the kernel to drop the pages of the executable and its libraries from this process, and returns how many bytes of
+ * mappings that were. Pages that others have mapped too stay. Of the mappings that can be written the pages of our
+ * own (0.2 MiB) go to swap, where there is any.
  * Faults: `missing`, `unsupported` (before 5.4), `malformed`, `io`.
  */
 export function pageOutExecutable(): number {
-  const executable = executablePath();
-  const mappings = parseFileMappings(readText("/", place)).filter(
-    (mapping) => mapping.file === executable && !mapping.permissions.includes("w"),
-  );
+  const mappings = parseFileMappings(readText("/", place));
   for (const mapping of mappings) pageOut(mapping.startAddress, mapping.bytes);
   return mappings.reduce((sum, mapping) => sum + mapping.bytes, 0);
-}
-
-function executablePath(): string {
-  try {
-    return readlinkSync(under("/", "/proc/self/exe"));
-  } catch (error) {
-    throw faultFrom(error, "find the own executable");
-  }
 }

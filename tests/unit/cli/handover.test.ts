@@ -58,7 +58,7 @@ describe("the handover", () => {
     );
     const names = Object.keys(environment ?? {}).filter((name) => !name.startsWith("BUN_JSC_"));
     const kept = ["JOURNAL_STREAM", "MEM_AGENT_SERVE", "NOTIFY_SOCKET", "TZ", "WATCHDOG_USEC"];
-    expect(names.toSorted()).toEqual(["BUN_GC_TIMER_DISABLE", ...kept]);
+    expect(names.toSorted()).toEqual(["BUN_GC_TIMER_DISABLE", "MIMALLOC_SCAVENGER", ...kept].toSorted());
     expect(environment).toMatchObject({ BUN_JSC_forceMiniVMMode: "1" });
     expect(environment).not.toHaveProperty("BUN_JSC_useJIT");
   });

@@ -1,0 +1,44 @@
+/** The agent at rest, counted: once it has trimmed itself, hardly anything happens, and hardly anything is kept. */
+import { expect } from "bun:test";
+import { snapshot, makeIdle } from "../bench/bench-guest.ts";
+import { agentFiles, GuestAgent } from "./harness/agent.ts";
+import { guestTest } from "./harness/guest-test.ts";
+import type { Guest } from "./harness/guest.ts";
+
+const cgroups = 200;
+const runs = 3;
+const watchMs = 30_000;
+
+guestTest("at rest it sleeps, and is small", { memoryMiB: 768 }, restsSmall, agentFiles);
+
+async function restsSmall(guest: Guest): Promise<void> {
+  await makeIdle(guest, cgroups);
+  await using agent = await GuestAgent.serve(guest, "--memcg-period-secs 86400 --compact-period-secs 86400");
+  const { pid } = agent.process;
+  await guest.until(async () => (await agent.status()).memcg.runs > 0, { deadlineMs: 30_000, what: "the first run" });
+  const first = await snapshot(guest, pid);
+  for (let run = 0; run < runs; run++) await agent.run("memcg");
+  const busy = await snapshot(guest, pid);
+  // Two pressure files a cgroup and run, and a hundred reads for each request and what is read once a run.
+  expect(busy.reads - first.reads).toBeLessThan(runs * (2 * (cgroups + 3) + 150));
+
+  await guest.until(async () => (await snapshot(guest, pid)).rssFileMib < 20, {
+    deadlineMs: 90_000,
+    intervalMs: 3000,
+    what: "the agent drop its executable's pages",
+  });
+  const before = await snapshot(guest, pid);
+  await Bun.sleep(watchMs);
+  const after = await snapshot(guest, pid);
+  console.log(
+    `${guest.kernel}: at rest ${after.rssAnonMib.toFixed(1)} MiB private, ${after.rssFileMib.toFixed(1)} MiB of files, ` +
+      `${after.wakeups - before.wakeups} wakeups and ${after.reads + after.writes - before.reads - before.writes} reads and writes in 30 s`,
+  );
+  // The look after socket and watch comes once a minute: at most once in this time, with the threads that it wakes.
+  expect(after.wakeups - before.wakeups).toBeLessThanOrEqual(3);
+  expect(after.reads + after.writes - before.reads - before.writes).toBeLessThanOrEqual(6);
+  expect(after.threads).toBeLessThanOrEqual(7);
+  expect(after.rssAnonMib).toBeLessThan(8);
+  expect(after.rssAnonMib + after.rssFileMib).toBeLessThan(24);
+  expect(await agent.stop()).toBe(0);
+}
