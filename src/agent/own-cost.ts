@@ -13,7 +13,12 @@ export function ownCost(): OwnCost {
   };
   try {
     const { rssAnonBytes, rssFileBytes, rssShmemBytes, threads } = readSelfStatus("/");
-    return { ...times, private_bytes: rssAnonBytes, resident_bytes: rssAnonBytes + rssFileBytes + rssShmemBytes, threads };
+    return {
+      ...times,
+      private_bytes: rssAnonBytes,
+      resident_bytes: rssAnonBytes + rssFileBytes + rssShmemBytes,
+      threads,
+    };
   } catch (error) {
     if (!isFault(error)) throw error;
     return { ...times, private_bytes: null, resident_bytes: null, threads: null };
