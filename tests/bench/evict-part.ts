@@ -18,6 +18,8 @@ const rounds = 3;
 const stepShare = 1 / 32;
 const pagesPerMib = 256;
 const agings = 4;
+/** As in reference.ts. */
+const poolWrites = 200;
 
 interface Eviction {
   readonly wallSecs: number;
@@ -70,7 +72,14 @@ async function evictions(guest: Guest, agent: GuestAgent, where: string): Promis
       runs: [stepped[of] / stepShare],
     },
   });
+  const pool = await byReference(guest, "pool");
   return [
+    {
+      part: "evict",
+      name: `${where}: a write on the pool that does nothing, wall`,
+      unit: "ms",
+      runs: [(pool.wallSecs * 1000) / poolWrites],
+    },
     figure("wall", "s", "wallSecs", true),
     figure("CPU", "s", "cpuSecs", true),
     figure("writes", "count", "writes", false),
@@ -109,7 +118,7 @@ async function byAgent(guest: Guest, agent: GuestAgent): Promise<Eviction> {
   };
 }
 
-async function byReference(guest: Guest, how: "unguarded" | "step", pages = 0): Promise<Eviction> {
+async function byReference(guest: Guest, how: "unguarded" | "step" | "pool", pages = 0): Promise<Eviction> {
   const text = await guest.sh(`reference ${how} /cold ${pages}`, { timeoutMs: 180_000 });
   const run = JSON.parse(text) as ReferenceRun;
   return { wallSecs: run.wall_secs, cpuSecs: run.cpu_secs, writes: run.writes, readBytes: run.read_bytes };

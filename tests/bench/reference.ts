@@ -5,11 +5,12 @@
  *     reference age PATH COUNT           ages a cgroup; prints its pages by generation
  *     reference step PATH PAGES          evict 1, read and parse everything again, until so many pages are gone
  *     reference unguarded PATH           one write of the whole oldest generation
- *     reference scan                     reads and parses lru_gen 200 times
+ *     reference pool                     200 writes on the pool that do nothing: what handing over costs
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { parseLruGen, type LruGenGeneration } from "../../src/kernel/lru-gen-scan.ts";
 import { lruGenPath } from "../../src/kernel/lru-gen.ts";
+import { writeOnPool } from "../../src/kernel/pool-write.ts";
 import { PseudoFile } from "../../src/kernel/pseudo-file.ts";
 import { parseProcessIo } from "./process-cost.ts";
 
@@ -28,7 +29,7 @@ interface Found {
   readonly generations: readonly LruGenGeneration[];
 }
 
-const scans = 200;
+const poolWrites = 200;
 
 const file = PseudoFile.open(lruGenPath);
 
@@ -79,11 +80,19 @@ function unguarded(path: string): number {
   return filePages;
 }
 
-function measured(work: () => number): ReferenceRun {
+async function writeNothing(): Promise<number> {
+  const fd = openSync("/dev/null", "w");
+  const bytes = Buffer.from("nothing");
+  for (let index = 0; index < poolWrites; index++) await writeOnPool(fd, bytes);
+  closeSync(fd);
+  return 0;
+}
+
+async function measured(work: () => number | Promise<number>): Promise<ReferenceRun> {
   const io = parseProcessIo(readFileSync("/proc/self/io", "utf8"));
   const cpu = process.cpuUsage();
   const startMs = performance.now();
-  const pages = work();
+  const pages = await work();
   const wallMs = performance.now() - startMs;
   const { user, system } = process.cpuUsage(cpu);
   const ioAfter = parseProcessIo(readFileSync("/proc/self/io", "utf8"));
@@ -97,7 +106,7 @@ function measured(work: () => number): ReferenceRun {
   };
 }
 
-function answer(what: string, path = "", amount = "0"): unknown {
+async function answer(what: string, path = "", amount = "0"): Promise<unknown> {
   switch (what) {
     case "age":
       return age(path, Number(amount));
@@ -105,15 +114,12 @@ function answer(what: string, path = "", amount = "0"): unknown {
       return measured(() => step(path, Number(amount)));
     case "unguarded":
       return measured(() => unguarded(path));
-    case "scan":
-      return measured(() => {
-        for (let index = 0; index < scans; index++) parseLruGen(file.read());
-        return 0;
-      });
+    case "pool":
+      return measured(writeNothing);
     default:
       throw new Error(`unknown: ${what}`);
   }
 }
 
 const [what = "", path, amount] = process.argv.slice(2);
-console.log(JSON.stringify(answer(what, path, amount)));
+console.log(JSON.stringify(await answer(what, path, amount)));
