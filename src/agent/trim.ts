@@ -7,17 +7,16 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { isFault } from "../base/fault.ts";
-import { letGoOfExecutable } from "../kernel/executable-pages.ts";
+import { pageOutExecutable } from "../kernel/executable-pages.ts";
 
 /**
  * What is done after how long a quiet. Collecting walks through much of the executable, and goes on in the background
  * for a moment: its pages are dropped after it. Longer than the usual interval of a scrape, which would else find
- * everything gone each time. The second dropping gets what the first only marked: written data, and what it needed itself.
+ * everything gone each time.
  */
 const stages: readonly { readonly quietMs: number; readonly giveBack: () => void }[] = [
   { quietMs: 20_000, giveBack: shrinkHeap },
   { quietMs: 21_000, giveBack: dropExecutable },
-  { quietMs: 30_000, giveBack: dropExecutable },
 ];
 
 export class Trimmer {
@@ -73,7 +72,7 @@ function shrinkHeap(): void {
 /** What is needed again of the executable comes from the page cache, or from the disk. */
 function dropExecutable(): void {
   try {
-    letGoOfExecutable();
+    pageOutExecutable();
   } catch (error) {
     // A kernel without it, or no /proc: the pages stay, which costs memory and nothing else.
     if (!isFault(error)) throw error;
