@@ -3,14 +3,21 @@ import { join } from "node:path";
 import { serveEnvironment } from "../../src/cli/handover.ts";
 import type { IdleReport } from "./idle-runs.ts";
 
-/** @param wrapper a program that runs the command after it, such as strace */
+/** `wrapper` is a program that runs the command after it, such as strace; `trimmed` as in idle-runs.ts. */
 export function runIdle(
   root: string,
   runs: number,
-  wrapper: readonly string[] = [],
+  { trimmed = false, wrapper = [] }: { readonly trimmed?: boolean; readonly wrapper?: readonly string[] } = {},
 ): { readonly report: IdleReport; readonly stderr: string } {
   const environment = serveEnvironment({}, { config: { file: "", asked: false }, flags: {}, dryRun: false }, 0) ?? {};
-  const command = [...wrapper, process.execPath, join(import.meta.dir, "idle-runs.ts"), root, String(runs)];
+  const command = [
+    ...wrapper,
+    process.execPath,
+    join(import.meta.dir, "idle-runs.ts"),
+    root,
+    String(runs),
+    ...(trimmed ? ["trimmed"] : []),
+  ];
   const { success, stdout, stderr } = Bun.spawnSync(command, { env: { ...process.env, ...environment } });
   if (!success) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
   return { report: JSON.parse(stdout.toString()) as IdleReport, stderr: stderr.toString() };

@@ -1,7 +1,7 @@
 /**
  * Runs over idle cgroups on this machine, as a process of its own so that what it costs can be counted:
  *
- *     bun tests/bench/idle-runs.ts ROOT RUNS
+ *     bun tests/bench/idle-runs.ts ROOT RUNS [trimmed]      trimmed: the heap is shrunk before each, as after a quiet
  *
  * Prints an IdleReport as JSON.
  */
@@ -30,7 +30,9 @@ function counters(): { cpuMs: number; io: ReturnType<typeof parseProcessIo> } {
   return { cpuMs: (user + system) / 1000, io: parseProcessIo(readFileSync("/proc/self/io", "utf8")) };
 }
 
-const [root = "", count = "10"] = process.argv.slice(2);
+const [root = "", count = "10", trimmed] = process.argv.slice(2);
+/** Shrinking goes on in the background. */
+const shrinkMs = 100;
 const agent = new MemAgent({
   kernelRoot: root,
   settings: { memcg: { period_secs: 86_400, period_psi_percent_limit: 100 }, compact: { disabled: true } },
@@ -38,6 +40,11 @@ const agent = new MemAgent({
 const runs: IdleRun[] = [];
 agent.start();
 for (let index = 0; index < Number(count); index++) {
+  // The first run is due at once: a pause would let it begin by itself.
+  if (trimmed !== undefined && index > 0) {
+    Bun.shrink();
+    await Bun.sleep(shrinkMs);
+  }
   const asking = counters();
   const before = counters();
   const report = await agent.run("memcg");
