@@ -26,9 +26,10 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** The figure's median divided by its reference's; null without one. */
+/** The figure's median divided by its reference's; null without one, or where that is nothing. */
 export function ratioOf({ runs, reference }: Figure): number | null {
-  return reference === undefined ? null : median(runs) / median(reference.runs);
+  const against = reference === undefined ? 0 : median(reference.runs);
+  return against === 0 ? null : median(runs) / against;
 }
 
 /** Null where there is no limit. */
