@@ -40,11 +40,6 @@ export class Trimmer {
     if (this.#timer === null) this.#arm();
   }
 
-  /** Something was done that leaves nothing behind but pages: the last stage is done again, unless one is to come. */
-  stirred(): void {
-    if (this.#timer === null) this.#stages.at(-1)?.giveBack();
-  }
-
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;

@@ -65,7 +65,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     throw error;
   }
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
-  const signal = await serveUntil(end, daemon, socket, trimmer, log, environment);
+  const signal = await serveUntil(end, daemon, socket, log, environment);
   log.info("stopping", { signal });
   trimmer.stop();
   await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
@@ -84,17 +84,11 @@ async function serveUntil(
   end: Promise<string>,
   daemon: Daemon,
   socket: ControlSocket,
-  trimmer: Trimmer,
   log: Log,
   environment: RunDaemonOptions["environment"],
 ): Promise<string> {
   const manager = serviceManager(environment, log);
-  const timers = [
-    every(housekeepingMs, () => {
-      keepHouse(daemon, socket);
-      trimmer.stirred();
-    }),
-  ];
+  const timers = [every(housekeepingMs, () => keepHouse(daemon, socket))];
   const watchdogMs = manager === null ? null : watchdogPeriodMs(environment, process.pid);
   if (watchdogMs !== null) timers.push(every(watchdogMs, () => manager?.notify("WATCHDOG=1")));
   const hangUp = (): void => {

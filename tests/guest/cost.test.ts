@@ -32,9 +32,9 @@ async function restsSmall(guest: Guest): Promise<void> {
     `${guest.kernel}: at rest ${after.rssAnonMib.toFixed(1)} MiB private, ${after.rssFileMib.toFixed(1)} MiB of files, ` +
       `${after.wakeups - before.wakeups} wakeups and ${after.reads + after.writes - before.reads - before.writes} reads and writes in 30 s`,
   );
-  // The look after socket and watch comes once a minute: at most once in this time, with one at its own mappings.
+  // The look after socket and watch comes once a minute: at most once in this time.
   expect(after.wakeups - before.wakeups).toBeLessThanOrEqual(3);
-  expect(after.reads + after.writes - before.reads - before.writes).toBeLessThanOrEqual(40);
+  expect(after.reads + after.writes - before.reads - before.writes).toBeLessThanOrEqual(6);
   expect(after.threads).toBeLessThanOrEqual(7);
   expect(after.rssAnonMib).toBeLessThan(8);
   expect(after.rssAnonMib + after.rssFileMib).toBeLessThan(24);

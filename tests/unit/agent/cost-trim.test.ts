@@ -57,14 +57,3 @@ test("a thousand requests arm one timer", () => {
   trimmer.stop();
   expect(clock.nextMs).toBeNull();
 });
-
-test("what only stirs repeats the last stage, at rest alone", async () => {
-  const { clock, trimmer, done } = trimming();
-  trimmer.stirred();
-  expect(done).toEqual([]);
-  await clock.pass(5000);
-  await clock.pass(1000);
-  trimmer.stirred();
-  expect(done).toEqual(["first", "second", "second"]);
-  expect(clock.nextMs).toBeNull();
-});
