@@ -1,7 +1,7 @@
 /** The agent at rest, counted: once it has trimmed itself, hardly anything happens, and hardly anything is kept. */
 import { expect } from "bun:test";
 import { snapshot, makeIdle } from "../bench/bench-guest.ts";
-import { agentFiles, GuestAgent } from "./harness/agent.ts";
+import { agentFiles, firstKernel, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 
@@ -13,7 +13,7 @@ const lookMs = 65_000;
 /** Longer than the pauses between what the agent does to come to rest. */
 const quietMs = 12_000;
 
-guestTest("at rest it sleeps, and is small", { memoryMiB: 768 }, restsSmall, agentFiles);
+guestTest("at rest it sleeps, and is small", { memoryMiB: 768, kernels: firstKernel }, restsSmall, agentFiles);
 
 async function restsSmall(guest: Guest): Promise<void> {
   await makeIdle(guest, cgroups);
