@@ -82,6 +82,8 @@ export interface EvictionMachinery {
   readonly usagePages: (target: TargetState) => number | null;
   /** Why this target must stop now, whatever its pages: shutdown, settings. */
   readonly stopReason: (target: TargetState) => EndReason | null;
+  /** Whether the target's cgroup was removed; the kernel may go on listing it for a moment. */
+  readonly isGone: (target: TargetState) => boolean;
   /** Called once for each target that is done. */
   readonly ended: (target: TargetState, reason: EndReason, error: string | null) => void;
 }
@@ -192,11 +194,15 @@ class Rotation {
 
   /** Reads all generations, books what was evicted since the last look, and decides who goes on. */
   #look(): void {
-    const { clock, backend, ended } = this.#machinery;
+    const { clock, backend, isGone, ended } = this.#machinery;
     const jobs = [...this.active, ...this.#ended];
     const before = jobs.map(measure);
     const startMs = clock.monotonicMs();
     backend.look(false);
+    for (const { target, writesSinceLook } of jobs) {
+      // Between rmdir and the end of the listing Linux 7.2 hands the pages to the parent: nothing is left, nothing was evicted.
+      if (writesSinceLook > 0 && isGone(target)) target.generationCount = 0;
+    }
     this.#lookMs = clock.monotonicMs() - startMs;
     this.#evictedMs = 0;
     for (const [index, job] of jobs.entries()) {

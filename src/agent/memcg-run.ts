@@ -237,6 +237,7 @@ class MemcgRun {
         return bytes === null ? null : bytes / this.#machinery.pageBytes;
       },
       stopReason: this.#order.stopReason,
+      isGone: (target) => isGone(this.#machinery, target.cgroup),
       ended: (target, reason, error) => this.#end(target, reason, error),
     });
   }

@@ -120,6 +120,13 @@ export class MemcgKernel implements Disposable {
     rmSync(this.#folder(path), { recursive: true });
   }
 
+  /** As `rmdir` on Linux 7.2, a moment later: the parent has the pages, and lru_gen still lists the cgroup, empty. */
+  reparent(path: string): void {
+    const generations = this.#cgroup(path).nodes.flatMap((node) => node.generations);
+    for (const generation of generations) generation.anonPages = generation.filePages = 0;
+    rmSync(this.#folder(path), { recursive: true });
+  }
+
   /** Another cgroup of the same name, with another inode and the same id. */
   replace(path: string): void {
     const known = this.#cgroup(path);
@@ -236,7 +243,7 @@ export class MemcgKernel implements Disposable {
     });
   }
 
-  /** As the kernel: one command after the other; the first that fails, or a signal, ends the write. */
+  /** One command after the other; the first that fails, or a signal, ends the write. */
   async #obey(commands: readonly string[]): Promise<WriteEnd> {
     for (const command of commands) {
       this.commands.push(command);
@@ -279,6 +286,7 @@ export class MemcgKernel implements Disposable {
       generation.filePages -= file;
       generation.anonPages -= anon;
       left -= file + anon;
+      if (file + anon === 0) continue;
       this.#addUsage(path, -file - anon);
       this.#count(path, { stolen: file + anon });
     }

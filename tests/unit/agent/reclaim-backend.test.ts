@@ -193,6 +193,7 @@ test("what went in an eviction is booked, and ends it when it is as much as was 
       return pages;
     },
     stopReason: () => null,
+    isGone: () => false,
     ended: (_, reason) => void ends.push(reason),
   });
   expect(ends).toEqual(["nothing_cold"]);

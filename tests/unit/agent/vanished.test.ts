@@ -1,9 +1,12 @@
 /** Cgroups that go while they are evicted, and leave their name to another. */
 import { expect, test } from "bun:test";
-import { MemcgKernel, refusal } from "./memcg-kernel.ts";
+import { batchPagesAtStart } from "../../../src/core/eviction.ts";
+import { MemcgKernel, pageBytes, refusal } from "./memcg-kernel.ts";
 import { Serving } from "./memcg-serving.ts";
 
 const cold = { anonPages: 0, filePages: 10_000 };
+/** The root has no pages, and is a target as well. */
+const nothingInRoot = 1;
 
 test("one that is replaced by another of its name while it is evicted has vanished", async () => {
   using kernel = new MemcgKernel();
@@ -22,4 +25,20 @@ test("one that is replaced by another of its name while it is evicted has vanish
   expect(replaced).toBe(true);
   expect(ends).toMatchObject({ vanished: 1, error: 0 });
   expect(serving.log.entries.filter(({ level }) => level === "warn")).toEqual([]);
+});
+
+test("one that is still listed after its removal, without its pages, has vanished, and they were not evicted", async () => {
+  using kernel = new MemcgKernel();
+  kernel.add("/a", cold);
+  const serving = new Serving(kernel);
+  await serving.ripen();
+  const start = `- ${kernel.id("/a")} `;
+  let batches = 0;
+  kernel.meets = (command) => {
+    if (command.startsWith(start) && ++batches === 2) kernel.reparent("/a");
+    return null;
+  };
+  const { ends, evicted_bytes } = await serving.run();
+  expect(ends).toMatchObject({ vanished: 1, nothing_cold: nothingInRoot });
+  expect(evicted_bytes.file_bytes).toBeLessThanOrEqual(batchPagesAtStart * pageBytes);
 });
