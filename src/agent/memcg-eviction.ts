@@ -139,10 +139,10 @@ class Rotation {
   /** A trigger that fired is checked against the totals: it also counts what the cgroup's children stalled. */
   #heedTriggers(): void {
     const { guards } = this.#machinery;
-    const fired = new Set(guards.fired());
-    if (fired.size === 0) return;
+    const fired = guards.fired();
+    if (fired.length === 0) return;
     for (const job of this.active) {
-      if (!fired.has(job.target) || job.end !== null) continue;
+      if (!fired.includes(job.target) || job.end !== null) continue;
       if (guards.above(job.target) !== null) this.#end(job, "pressure", null);
     }
   }

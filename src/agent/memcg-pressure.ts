@@ -26,17 +26,18 @@ export const systemSource = "system";
 /** The shortest window of a stall share while an eviction is on: what every kernel accepts for a trigger. */
 export const guardWindowMs = 500;
 
-/** Each armed cgroup costs a kernel thread; beyond so many, the totals that are read before each batch must do. */
-const triggersMax = 32;
-/** Of memory and of io. */
-const triggersEach = 2;
+/** Each armed cgroup costs kernel threads; beyond so many, the totals that are read before each batch must do. */
+const armedMax = 16;
+/** Of memory and of io; and the cgroup's usage, which is kept open for those that have triggers. */
+const descriptorsEach = 3;
 /** Descriptors that triggers leave to others: the totals, the log, the control socket's clients, a compaction. */
 const descriptorsKept = 12;
 
-/** How many triggers may be armed now, each of which is a descriptor for the length of the run. */
-function triggersAllowed(): number {
+/** How many targets may have triggers now, each of which is a descriptor for the length of the run. */
+function armedAllowed(): number {
   const spare = spareDescriptors("/");
-  return spare === null ? triggersMax : Math.max(0, Math.min(triggersMax, spare - descriptorsKept));
+  if (spare === null) return armedMax;
+  return Math.max(0, Math.min(armedMax, Math.floor((spare - descriptorsKept) / descriptorsEach)));
 }
 
 export class PressureReader {
@@ -90,10 +91,20 @@ export class PressureReader {
     return this.#read(cgroup, (source) => this.#totals(source));
   }
 
-  /** As `fresh`, with the children's stall left in: two files however many children there are. */
-  freshWithChildren(cgroup: CgroupState): StallReading | null {
+  /**
+   * As `fresh`, with the children's stall left in: two files however many children there are. A trigger on the file
+   * has it open.
+   */
+  freshWithChildren(
+    cgroup: CgroupState,
+    memory: PressureTrigger | null = null,
+    io: PressureTrigger | null = null,
+  ): StallReading | null {
     const source = this.#source(cgroup);
-    return source === null ? null : { atMs: this.#clock.monotonicMs(), self: this.#totals(source), children: null };
+    if (source === null) return null;
+    const memoryUs = memory === null ? this.#someTotalUs(source, "memory") : totalOrNull(() => memory.readTotalUs());
+    const ioUs = io === null ? this.#someTotalUs(source, "io") : totalOrNull(() => io.readTotalUs());
+    return { atMs: this.#clock.monotonicMs(), self: { memoryUs, ioUs }, children: null };
   }
 
   /** The files to arm triggers on. */
@@ -133,19 +144,24 @@ export class PressureReader {
   }
 
   #someTotalUs(source: string, resource: "memory" | "io"): number | null {
-    try {
-      return readSomeTotalUs(this.#file(source, resource));
-    } catch (error) {
-      // Without a descriptor to read with, nothing is known, and what is not guarded is not evicted.
-      if (isFault(error) && error.kind !== "io") return null;
-      throw error;
-    }
+    return totalOrNull(() => readSomeTotalUs(this.#file(source, resource)));
   }
 
   #file(source: string, resource: "memory" | "io"): FsPath {
     return source === systemSource
       ? systemPressurePath(this.#root, resource)
       : pressurePath(this.#root, this.#tree, source, resource);
+  }
+}
+
+/** Null where there is no such file. */
+function totalOrNull(read: () => number): number | null {
+  try {
+    return read();
+  } catch (error) {
+    // Without a descriptor to read with, nothing is known, and what is not guarded is not evicted.
+    if (isFault(error) && error.kind !== "io") return null;
+    throw error;
   }
 }
 
@@ -170,7 +186,8 @@ export class EvictionGuard implements Disposable {
   readonly #limitPercent: number;
   readonly #sliding: SlidingPressure | null;
   #ownStart: StallReading | null;
-  readonly triggers: PressureTrigger[] = [];
+  #memory: PressureTrigger | null = null;
+  #io: PressureTrigger | null = null;
 
   constructor(reader: PressureReader, cgroup: CgroupState, limitPercent: number) {
     this.cgroup = cgroup;
@@ -186,18 +203,17 @@ export class EvictionGuard implements Disposable {
     const files = this.#reader.files(this.cgroup);
     const stallPercent = triggerPercent(this.#limitPercent);
     if (files === null || stallPercent === null) return;
-    for (const file of [files.memory, files.io]) {
-      try {
-        this.triggers.push(PressureTrigger.open(file, stallPercent, guardWindowMs, "vanished"));
-      } catch (error) {
-        if (!isFault(error)) throw error;
-      }
-    }
+    this.#memory = armedOrNull(files.memory, stallPercent);
+    this.#io = armedOrNull(files.io, stallPercent);
+  }
+
+  get triggers(): readonly PressureTrigger[] {
+    return [this.#memory, this.#io].filter((trigger) => trigger !== null);
   }
 
   /** Percent of stall when it is above the limit now, else null. */
   above(): number | null {
-    const reading = this.#reader.freshWithChildren(this.cgroup);
+    const reading = this.#reader.freshWithChildren(this.cgroup, this.#memory, this.#io);
     if (reading === null || this.#sliding === null) return null;
     const percent = this.#sliding.percent(reading);
     if (!isAbove(percent, this.#limitPercent)) return null;
@@ -214,10 +230,22 @@ export class EvictionGuard implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const trigger of this.triggers) trigger[Symbol.dispose]();
-    this.triggers.length = 0;
+    this.#memory?.[Symbol.dispose]();
+    this.#io?.[Symbol.dispose]();
+    this.#memory = this.#io = null;
   }
 }
+
+function armedOrNull(file: FsPath, stallPercent: number): PressureTrigger | null {
+  try {
+    return PressureTrigger.open(file, stallPercent, guardWindowMs, "vanished");
+  } catch (error) {
+    if (isFault(error)) return null;
+    throw error;
+  }
+}
+
+const noTargets: readonly TargetState[] = [];
 
 /**
  * The guards of one run: triggers on the first of them, and one poll() for all. Each target has its own, though nodes of
@@ -227,14 +255,21 @@ export class EvictionGuards implements Disposable {
   readonly #guards: ReadonlyMap<TargetState, EvictionGuard>;
   /** Those with triggers: few, however many targets there are. */
   readonly #armed: readonly (readonly [TargetState, EvictionGuard])[];
+  readonly #triggers: readonly PressureTrigger[];
 
   /** Watches all from now on: what stalls while others have their turn counts as well. */
   constructor(reader: PressureReader, targets: Iterable<TargetState>) {
     const guardOf = ({ cgroup, settings }: TargetState): EvictionGuard =>
       new EvictionGuard(reader, cgroup, settings.eviction_psi_percent_limit);
     this.#guards = new Map([...targets].map((target) => [target, guardOf(target)]));
-    this.#armed = [...this.#guards].slice(0, Math.floor(triggersAllowed() / triggersEach));
+    this.#armed = [...this.#guards].slice(0, armedAllowed());
     for (const [, guard] of this.#armed) guard.arm();
+    this.#triggers = this.#armed.flatMap(([, guard]) => guard.triggers);
+  }
+
+  /** Those that may keep descriptors open while they are evicted. */
+  get armed(): readonly TargetState[] {
+    return this.#armed.map(([target]) => target);
   }
 
   /** Percent of a target's stall when it is above its limit now, else null. */
@@ -244,10 +279,9 @@ export class EvictionGuards implements Disposable {
 
   /** Targets of which a trigger has fired, or whose pressure file is gone, since the last call. */
   fired(): readonly TargetState[] {
-    const triggers = this.#armed.flatMap(([, guard]) => guard.triggers);
-    if (triggers.length === 0) return [];
-    const fired = new Set(PressureTrigger.pollAll(triggers).map(({ trigger }) => trigger));
-    if (fired.size === 0) return [];
+    const events = PressureTrigger.pollAll(this.#triggers);
+    if (events.length === 0) return noTargets;
+    const fired = new Set(events.map(({ trigger }) => trigger));
     return this.#armed.filter(([, guard]) => guard.triggers.some((t) => fired.has(t))).map(([target]) => target);
   }
 

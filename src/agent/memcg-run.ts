@@ -13,7 +13,7 @@ import { noEnds, type EndReason } from "../core/reason.ts";
 import type { RefaultObservation } from "../core/refault.ts";
 import { toleranceMs } from "../core/schedule.ts";
 import { cgroupInode, type CgroupTree } from "../kernel/cgroup.ts";
-import { readMemoryProtection, readUsageBytes } from "../kernel/memory-control.ts";
+import { readMemoryProtection } from "../kernel/memory-control.ts";
 import { readMeminfo } from "../kernel/meminfo.ts";
 import { displayPath } from "../kernel/path-name.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
@@ -21,6 +21,7 @@ import { evictTargets, type Pace } from "./memcg-eviction.ts";
 import { EvictionGuards, waitingPercent, type PressureReader } from "./memcg-pressure.ts";
 import type { RefaultKeeper } from "./memcg-refaults.ts";
 import type { CgroupState, MemcgRegistry, TargetState } from "./memcg-registry.ts";
+import { UsageFiles } from "./memcg-usage.ts";
 
 /** What runs share. */
 export interface MemcgMachinery {
@@ -225,6 +226,7 @@ class MemcgRun {
     if (this.#plans.size === 0) return 0;
     const { clock, backend, pace, pressure } = this.#machinery;
     using guards = new EvictionGuards(pressure, this.#plans.keys());
+    using usage = new UsageFiles(this.#machinery.root, this.#machinery.tree, guards.armed);
     const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
     for (const { target } of plans) target.evictions++;
     return await evictTargets(plans, {
@@ -233,7 +235,7 @@ class MemcgRun {
       guards,
       pace,
       usagePages: (target) => {
-        const bytes = usageBytes(this.#machinery, target.cgroup);
+        const bytes = usage.bytes(target);
         return bytes === null ? null : bytes / this.#machinery.pageBytes;
       },
       stopReason: this.#order.stopReason,
@@ -303,14 +305,5 @@ function isGone({ root, tree }: MemcgMachinery, cgroup: CgroupState): boolean {
     return cgroupInode(root, tree, cgroup.path) !== cgroup.inode;
   } catch (error) {
     return isFault(error, "vanished");
-  }
-}
-
-function usageBytes(machinery: MemcgMachinery, cgroup: CgroupState): number | null {
-  try {
-    return readUsageBytes(machinery.root, machinery.tree, cgroup.path);
-  } catch (error) {
-    if (isFault(error)) return null;
-    throw error;
   }
 }

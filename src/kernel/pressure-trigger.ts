@@ -8,9 +8,10 @@
  * Each armed group runs a kernel thread: arm only while a run is on.
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { errnoOf } from "../base/fault.ts";
+import { errnoOf, Fault } from "../base/fault.ts";
 import { pollError, pollHangUp, pollInvalid, pollNow, pollPriority } from "./libc.ts";
 import { displayPath, type FsPath } from "./path-name.ts";
+import { readOpenSomeTotalUs } from "./pressure.ts";
 import { fileFault, type Absence } from "./pseudo-file.ts";
 
 /** Windows to try, shortest first: the shorter, the sooner we stop. */
@@ -68,6 +69,15 @@ export class PressureTrigger implements Disposable {
     }
     if (pollNow(poll.fds, triggers.length) === 0) return nothing;
     return collect(triggers);
+  }
+
+  /**
+   * Microseconds of `some` stall since boot, from the descriptor that is open anyway. Faults: `vanished` (the cgroup was
+   * removed), `malformed`, `io` (also when the trigger was disposed of).
+   */
+  readTotalUs(): number {
+    if (this.#fd === null) throw new Fault("io", `cannot read the ${this.toString()}: it was closed; arm another`);
+    return readOpenSomeTotalUs(this.#fd, this.file, "vanished");
   }
 
   [Symbol.dispose](): void {

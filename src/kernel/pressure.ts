@@ -69,14 +69,24 @@ const head = Buffer.allocUnsafeSlow(256);
  * Faults as for `readPressure`.
  */
 export function readSomeTotalUs(file: FsPath, absence: Absence = "missing"): number {
+  let fd: number;
+  try {
+    fd = openSync(file, "r");
+  } catch (error) {
+    throw fileFault(error, "read", file, absence);
+  }
+  try {
+    return readOpenSomeTotalUs(fd, file, absence);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** As `readSomeTotalUs`, of a file that is open already. */
+export function readOpenSomeTotalUs(fd: number, file: FsPath, absence: Absence = "missing"): number {
   let length: number;
   try {
-    const fd = openSync(file, "r");
-    try {
-      length = readSync(fd, head, 0, head.length, 0);
-    } finally {
-      closeSync(fd);
-    }
+    length = readSync(fd, head, 0, head.length, 0);
   } catch (error) {
     throw fileFault(error, "read", file, absence);
   }
