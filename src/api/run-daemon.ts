@@ -65,7 +65,11 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     throw error;
   }
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
-  const signal = await serveUntil(end, daemon, socket, log, environment);
+  const keepHouse = (): void => {
+    daemon.lookAround();
+    void socket.look().finally(() => trimmer.looked());
+  };
+  const signal = await serveUntil(end, keepHouse, daemon, log, environment);
   log.info("stopping", { signal });
   trimmer.stop();
   await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
@@ -82,17 +86,17 @@ function endSignal(): Promise<string> {
 
 async function serveUntil(
   end: Promise<string>,
+  keepHouse: () => void,
   daemon: Daemon,
-  socket: ControlSocket,
   log: Log,
   environment: RunDaemonOptions["environment"],
 ): Promise<string> {
   const manager = serviceManager(environment, log);
-  const timers = [every(housekeepingMs, () => keepHouse(daemon, socket))];
+  const timers = [every(housekeepingMs, keepHouse)];
   const watchdogMs = manager === null ? null : watchdogPeriodMs(environment, process.pid);
   if (watchdogMs !== null) timers.push(every(watchdogMs, () => manager?.notify("WATCHDOG=1")));
   const hangUp = (): void => {
-    keepHouse(daemon, socket);
+    keepHouse();
     void daemon.hangUp();
   };
   process.on("SIGHUP", hangUp);
@@ -103,11 +107,6 @@ async function serveUntil(
   manager?.notify("STOPPING=1");
   manager?.[Symbol.dispose]();
   return signal;
-}
-
-function keepHouse(daemon: Daemon, socket: ControlSocket): void {
-  daemon.lookAround();
-  void socket.look();
 }
 
 function serviceManager(environment: RunDaemonOptions["environment"], log: Log): ServiceManager | null {

@@ -104,9 +104,15 @@ export function unmount(target: string): void {
   if (libc().umount2(cString(target), 0) !== 0) throw failure(`unmount ${target}`);
 }
 
+const madvDontNeed = 4;
 const madvPageOut = 21;
 
-/** madvise(MADV_PAGEOUT), Linux 5.4: asks the kernel to drop or write out these pages of ours now. */
+/** madvise(MADV_DONTNEED): takes these pages out of the process. What was written to a private mapping is lost. */
+export function letGo(address: number, bytes: number): void {
+  if (libc().madvise(address, bytes, madvDontNeed) !== 0) throw failure("let go of own pages");
+}
+
+/** madvise(MADV_PAGEOUT), Linux 5.4: asks the kernel to drop or write out these pages of ours now. Nothing is lost. */
 export function pageOut(address: number, bytes: number): void {
   if (libc().madvise(address, bytes, madvPageOut) !== 0) throw failure("page out own memory");
 }

@@ -16,7 +16,14 @@ import { figureJson, figureTable, isWithin, type Figure } from "./figures.ts";
 import { evictFigures } from "./evict-part.ts";
 import { hotFigures } from "./hot-part.ts";
 import { restFigures } from "./rest-part.ts";
-import { commandFigures, idleFigures, scannerFigures, sizeFigures, startFigures } from "./native-parts.ts";
+import {
+  commandFigures,
+  idleFigures,
+  scannerFigures,
+  sizeFigures,
+  startFigures,
+  weightFigures,
+} from "./native-parts.ts";
 import { makePrograms, type Bench } from "./programs.ts";
 
 type Part = (bench: Bench, kernel: KernelName) => Figure[] | Promise<Figure[]>;
@@ -26,6 +33,7 @@ const parts: Readonly<Record<string, Part>> = {
   scanner: scannerFigures,
   command: commandFigures,
   start: startFigures,
+  weight: weightFigures,
   idle: idleFigures,
   evict: evictFigures,
   hot: hotFigures,

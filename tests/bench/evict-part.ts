@@ -18,6 +18,8 @@ const rounds = 3;
 const stepShare = 1 / 32;
 const pagesPerMib = 256;
 const agings = 4;
+/** The agent trims itself in it, whatever else took time before. */
+const quietMs = 25_000;
 /** As in reference.ts. */
 const poolWrites = 200;
 
@@ -44,21 +46,32 @@ export async function evictFigures(bench: Bench, kernel: KernelName): Promise<Fi
 }
 
 async function evictions(guest: Guest, agent: GuestAgent, where: string): Promise<Figure[]> {
-  const [agents, floors]: [Eviction[], Eviction[]] = [[], []];
+  const [agents, rested, floors, batches]: [Eviction[], Eviction[], Eviction[], Eviction[]] = [[], [], [], []];
   for (let round = 0; round < rounds; round++) {
     await makeCold(guest);
-    agents.push(await byAgent(guest, agent));
-    await makeCold(guest);
     floors.push(await byReference(guest, "unguarded"));
+    await makeCold(guest);
+    batches.push(await byReference(guest, "batches"));
+    await makeCold(guest);
+    await Bun.sleep(quietMs);
+    rested.push(await byAgent(guest, agent));
+    await makeCold(guest);
+    agents.push(await byAgent(guest, agent));
   }
   await makeCold(guest);
   const stepPages = coldMib * pagesPerMib * stepShare;
   const stepped = await byReference(guest, "step", stepPages);
-  const figure = (name: string, unit: Figure["unit"], of: keyof Eviction, limited: boolean): Figure => ({
+  const figure = (
+    name: string,
+    unit: Figure["unit"],
+    of: keyof Eviction,
+    limited: boolean,
+    by: readonly Eviction[] = agents,
+  ): Figure => ({
     part: "evict",
     name: `1 GiB ${where}: ${name}`,
     unit,
-    runs: agents.map((run) => run[of]),
+    runs: by.map((run) => run[of]),
     reference: { name: "one write", runs: floors.map((run) => run[of]) },
     ...(limited ? { limit: { of: "ratio", max: 1.2 } } : {}),
   });
@@ -82,6 +95,10 @@ async function evictions(guest: Guest, agent: GuestAgent, where: string): Promis
     },
     figure("wall", "s", "wallSecs", true),
     figure("CPU", "s", "cpuSecs", true),
+    figure("wall, first run after a quiet", "s", "wallSecs", true, rested),
+    figure("CPU, first run after a quiet", "s", "cpuSecs", true, rested),
+    figure("wall, batches with nothing between", "s", "wallSecs", false, batches),
+    figure("CPU, batches with nothing between", "s", "cpuSecs", false, batches),
     figure("writes", "count", "writes", false),
     against("wall", "s", "wallSecs"),
     against("CPU", "s", "cpuSecs"),
@@ -118,7 +135,7 @@ async function byAgent(guest: Guest, agent: GuestAgent): Promise<Eviction> {
   };
 }
 
-async function byReference(guest: Guest, how: "unguarded" | "step" | "pool", pages = 0): Promise<Eviction> {
+async function byReference(guest: Guest, how: "unguarded" | "batches" | "step" | "pool", pages = 0): Promise<Eviction> {
   const text = await guest.sh(`reference ${how} /cold ${pages}`, { timeoutMs: 180_000 });
   const run = JSON.parse(text) as ReferenceRun;
   return { wallSecs: run.wall_secs, cpuSecs: run.cpu_secs, writes: run.writes, readBytes: run.read_bytes };

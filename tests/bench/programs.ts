@@ -9,6 +9,8 @@ export interface Bench {
   readonly nothing: string;
   /** Other ways to evict; see reference.ts. */
   readonly reference: string;
+  /** What the runtime weighs; see weight.ts. */
+  readonly weight: string;
 }
 
 const folder = join(import.meta.dir, "../../dist/bench");
@@ -28,5 +30,10 @@ export async function makePrograms(binary: string): Promise<Bench> {
     });
     return outfile;
   };
-  return { binary, nothing: await compiled("nothing"), reference: await compiled("reference") };
+  return {
+    binary,
+    nothing: await compiled("nothing"),
+    reference: await compiled("reference"),
+    weight: await compiled("weight"),
+  };
 }

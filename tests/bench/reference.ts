@@ -5,6 +5,7 @@
  *     reference age PATH COUNT           ages a cgroup; prints its pages by generation
  *     reference step PATH PAGES          evict 1, read and parse everything again, until so many pages are gone
  *     reference unguarded PATH           one write of the whole oldest generation
+ *     reference batches PATH             the same in writes on the pool of 8,192 pages, with nothing between them
  *     reference pool                     200 writes on the pool that do nothing: what handing over costs
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
@@ -30,6 +31,8 @@ interface Found {
 }
 
 const poolWrites = 200;
+/** What an emulated guest evicts in about 20 ms. */
+const batchPages = 8192;
 
 const file = PseudoFile.open(lruGenPath);
 
@@ -80,6 +83,16 @@ function unguarded(path: string): number {
   return filePages;
 }
 
+async function inBatches(path: string): Promise<number> {
+  const { id, seq, filePages } = oldestOf(path);
+  const fd = openSync(lruGenPath, "w");
+  for (let left = filePages; left > 0; left -= batchPages) {
+    await writeOnPool(fd, Buffer.from(`- ${id} 0 ${seq} 0 ${Math.min(left, batchPages)}`));
+  }
+  closeSync(fd);
+  return filePages;
+}
+
 async function writeNothing(): Promise<number> {
   const fd = openSync("/dev/null", "w");
   const bytes = Buffer.from("nothing");
@@ -114,6 +127,8 @@ async function answer(what: string, path = "", amount = "0"): Promise<unknown> {
       return measured(() => step(path, Number(amount)));
     case "unguarded":
       return measured(() => unguarded(path));
+    case "batches":
+      return measured(() => inBatches(path));
     case "pool":
       return measured(writeNothing);
     default:

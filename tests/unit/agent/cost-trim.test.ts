@@ -10,7 +10,7 @@ function trimming(): { clock: SteppedClock; trimmer: Trimmer; done: string[] } {
     { quietMs: 5000, giveBack: () => void done.push("first") },
     { quietMs: 6000, giveBack: () => void done.push("second") },
   ];
-  return { clock, trimmer: new Trimmer(clock, stages), done };
+  return { clock, trimmer: new Trimmer(clock, { stages, again: () => void done.push("again") }), done };
 }
 
 test("each stage once after the start, in turn, and then no timer", async () => {
@@ -56,4 +56,17 @@ test("a thousand requests arm one timer", () => {
   expect(clock.timers).toBe(1);
   trimmer.stop();
   expect(clock.nextMs).toBeNull();
+});
+
+test("a look around at rest gives back what it took; before that, or after work, it is given back with the rest", async () => {
+  const { clock, trimmer, done } = trimming();
+  trimmer.looked();
+  await clock.pass(5000);
+  trimmer.looked();
+  await clock.pass(1000);
+  trimmer.looked();
+  expect(done).toEqual(["first", "second", "again"]);
+  trimmer.touched();
+  trimmer.looked();
+  expect(done).toEqual(["first", "second", "again"]);
 });
