@@ -114,44 +114,23 @@ async function oddlyNamed(scene: Scene): Promise<string> {
   return `${wanted} of ${wanted} evicted; newline: ${newline.status === 0 ? "taken" : "refused by the kernel"}`;
 }
 
-/** A removal may fall just before the eviction's first batch or behind its last: then it shows nothing. */
-const removalsMax = 3;
-
 async function removedUnderEviction(scene: Scene): Promise<string> {
-  const sizeMiB = 384;
-  const ends: string[] = [];
-  while (ends.length < removalsMax) {
-    const { left, vanished, otherEnds } = await removeUnderEviction(scene, sizeMiB);
-    if (vanished) {
-      const { pid } = await scene.status();
-      const open = await scene.guest.sh(`ls /proc/${pid}/fd | wc -l; ls -l /proc/${pid}/fd | grep -c pressure || true`);
-      const [descriptors = 0, triggers = 0] = open.split("\n").map(Number);
-      demand(triggers === 0, `${triggers} pressure files are still open`);
-      return `removed with ${left} of ${sizeMiB} MiB left, ended as vanished; ${descriptors} descriptors, none of a pressure file`;
-    }
-    ends.push(`${left} MiB left, ends ${otherEnds}`);
-  }
-  throw new Error(`it did not end as vanished in ${removalsMax} removals: ${ends.join("; ")}`);
-}
-
-async function removeUnderEviction(
-  scene: Scene,
-  sizeMiB: number,
-): Promise<{ readonly left: string; readonly vanished: boolean; readonly otherEnds: string }> {
   const { guest } = scene;
+  const sizeMiB = 384;
   const before = (await scene.status()).memcg.ends;
   await scene.json("/v1/memcg", "PATCH", '{"period_secs":600}');
   await coldCache(guest, "doomed", sizeMiB);
   await scene.json("/v1/memcg", "PATCH", '{"period_secs":1}');
   const doomed = await guest.sh(`exec swarm doom ${cgroupRoot}/doomed ${sizeMiB - 16}`, { timeoutMs: 90_000 });
   await scene.moreRuns(2);
-  const { ends: after } = (await scene.status()).memcg;
+  const { memcg, pid } = await scene.status();
   await guest.sh("rm -f /data/doomed");
-  return {
-    left: /\d+/.exec(doomed)?.[0] ?? "?",
-    vanished: after.vanished > before.vanished,
-    otherEnds: JSON.stringify(after),
-  };
+  const left = /\d+/.exec(doomed)?.[0] ?? "?";
+  demand(memcg.ends.vanished > before.vanished, `with ${left} MiB left the ends are ${JSON.stringify(memcg.ends)}`);
+  const open = await guest.sh(`ls /proc/${pid}/fd | wc -l; ls -l /proc/${pid}/fd | grep -c pressure || true`);
+  const [descriptors = 0, triggers = 0] = open.split("\n").map(Number);
+  demand(triggers === 0, `${triggers} pressure files are still open`);
+  return `removed with ${left} of ${sizeMiB} MiB left, ended as vanished; ${descriptors} descriptors, none of a pressure file`;
 }
 
 async function frozen(scene: Scene): Promise<string> {
