@@ -23,3 +23,15 @@ export function lineage(path: string): readonly string[] {
   const names = path.split("/").filter((name) => name !== "");
   return [...names.map((_, index) => `/${names.slice(0, names.length - index).join("/")}`), "/"];
 }
+
+/** Pages of a node in all its generations. */
+export function sizesOf({
+  generations,
+}: {
+  readonly generations: readonly { readonly anonPages: number; readonly filePages: number }[];
+}): { readonly anonPages: number; readonly filePages: number } {
+  return {
+    anonPages: generations.reduce((sum, { anonPages }) => sum + anonPages, 0),
+    filePages: generations.reduce((sum, { filePages }) => sum + filePages, 0),
+  };
+}

@@ -10,7 +10,7 @@ import { Fault } from "../../../src/base/fault.ts";
 import type { Generation } from "../../../src/core/eviction.ts";
 import type { WriteEnd } from "../../../src/kernel/lru-gen.ts";
 import type { LruGenScan, LruGenVisitor } from "../../../src/kernel/lru-gen-scan.ts";
-import { lineage, memoryStatText } from "./memcg-files.ts";
+import { lineage, memoryStatText, sizesOf } from "./memcg-files.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 
 export const pageBytes = 4096;
@@ -130,10 +130,7 @@ export class MemcgKernel implements Disposable {
   /** Another cgroup of the same name, with another inode and the same id. */
   replace(path: string): void {
     const known = this.#cgroup(path);
-    const sizes = known.nodes.map(({ generations }) => ({
-      anonPages: generations.reduce((sum, { anonPages }) => sum + anonPages, 0),
-      filePages: generations.reduce((sum, { filePages }) => sum + filePages, 0),
-    }));
+    const sizes = known.nodes.map(sizesOf);
     const folder = this.#folder(path);
     // Two folders at once have two inodes.
     renameSync(folder, `${folder}.old`);
