@@ -86,6 +86,7 @@ async function evictions(guest: Guest, agent: GuestAgent, where: string): Promis
     },
   });
   const pool = await byReference(guest, "pool");
+  const woken = await byReference(guest, "wakes");
   return [
     {
       part: "evict",
@@ -93,6 +94,7 @@ async function evictions(guest: Guest, agent: GuestAgent, where: string): Promis
       unit: "ms",
       runs: [(pool.wallSecs * 1000) / poolWrites],
     },
+    { part: "evict", name: `${where}: 30 wake-ups that do nothing, CPU`, unit: "s", runs: [woken.cpuSecs] },
     figure("wall", "s", "wallSecs", true),
     figure("CPU", "s", "cpuSecs", true),
     figure("wall, first run after a quiet", "s", "wallSecs", true, rested),
@@ -135,7 +137,11 @@ async function byAgent(guest: Guest, agent: GuestAgent): Promise<Eviction> {
   };
 }
 
-async function byReference(guest: Guest, how: "unguarded" | "batches" | "step" | "pool", pages = 0): Promise<Eviction> {
+async function byReference(
+  guest: Guest,
+  how: "unguarded" | "batches" | "step" | "pool" | "wakes",
+  pages = 0,
+): Promise<Eviction> {
   const text = await guest.sh(`reference ${how} /cold ${pages}`, { timeoutMs: 180_000 });
   const run = JSON.parse(text) as ReferenceRun;
   return { wallSecs: run.wall_secs, cpuSecs: run.cpu_secs, writes: run.writes, readBytes: run.read_bytes };

@@ -7,6 +7,7 @@
  *     reference unguarded PATH           one write of the whole oldest generation
  *     reference batches PATH             the same in writes on the pool of 8,192 pages, with nothing between them
  *     reference pool                     200 writes on the pool that do nothing: what handing over costs
+ *     reference wakes                    30 wake-ups, one each 20 ms, that do nothing: what waking up costs
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { parseLruGen, type LruGenGeneration } from "../../src/kernel/lru-gen-scan.ts";
@@ -31,6 +32,9 @@ interface Found {
 }
 
 const poolWrites = 200;
+/** As many as the batches of 1 GiB, and as long as those take. */
+const wakes = 30;
+const wakeMs = 20;
 /** What an emulated guest evicts in about 20 ms. */
 const batchPages = 8192;
 
@@ -101,6 +105,11 @@ async function writeNothing(): Promise<number> {
   return 0;
 }
 
+async function wakeUp(): Promise<number> {
+  for (let index = 0; index < wakes; index++) await Bun.sleep(wakeMs);
+  return 0;
+}
+
 async function measured(work: () => number | Promise<number>): Promise<ReferenceRun> {
   const io = parseProcessIo(readFileSync("/proc/self/io", "utf8"));
   const cpu = process.cpuUsage();
@@ -131,6 +140,8 @@ async function answer(what: string, path = "", amount = "0"): Promise<unknown> {
       return measured(() => inBatches(path));
     case "pool":
       return measured(writeNothing);
+    case "wakes":
+      return measured(wakeUp);
     default:
       throw new Error(`unknown: ${what}`);
   }
