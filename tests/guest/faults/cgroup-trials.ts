@@ -114,9 +114,30 @@ async function oddlyNamed(scene: Scene): Promise<string> {
   return `${wanted} of ${wanted} evicted; newline: ${newline.status === 0 ? "taken" : "refused by the kernel"}`;
 }
 
+/** On a busy host the removal may come when the eviction is over: with less than this left it is tried again. */
+const overMiB = 32;
+const removalsMax = 3;
+
 async function removedUnderEviction(scene: Scene): Promise<string> {
-  const { guest } = scene;
   const sizeMiB = 384;
+  for (let removal = 1; ; removal++) {
+    const { leftMiB, vanished, ends } = await removeUnderEviction(scene, sizeMiB);
+    if (vanished) {
+      const { pid } = await scene.status();
+      const open = await scene.guest.sh(`ls /proc/${pid}/fd | wc -l; ls -l /proc/${pid}/fd | grep -c pressure || true`);
+      const [descriptors = 0, triggers = 0] = open.split("\n").map(Number);
+      demand(triggers === 0, `${triggers} pressure files are still open`);
+      return `removed with ${leftMiB} of ${sizeMiB} MiB left, ended as vanished; ${descriptors} descriptors, none of a pressure file`;
+    }
+    demand(leftMiB < overMiB && removal < removalsMax, `with ${leftMiB} MiB left the ends are ${ends}`);
+  }
+}
+
+async function removeUnderEviction(
+  scene: Scene,
+  sizeMiB: number,
+): Promise<{ readonly leftMiB: number; readonly vanished: boolean; readonly ends: string }> {
+  const { guest } = scene;
   const before = (await scene.status()).memcg.ends;
   await scene.json("/v1/memcg", "PATCH", '{"period_secs":600}');
   await coldCache(guest, "doomed", sizeMiB);
@@ -124,14 +145,10 @@ async function removedUnderEviction(scene: Scene): Promise<string> {
   // An eviction may end with the little that an aging in the middle of the writing left behind: half is more than that.
   const doomed = await guest.sh(`exec swarm doom ${cgroupRoot}/doomed ${sizeMiB / 2}`, { timeoutMs: 90_000 });
   await scene.moreRuns(2);
-  const { memcg, pid } = await scene.status();
+  const { ends } = (await scene.status()).memcg;
   await guest.sh("rm -f /data/doomed");
-  const left = /\d+/.exec(doomed)?.[0] ?? "?";
-  demand(memcg.ends.vanished > before.vanished, `with ${left} MiB left the ends are ${JSON.stringify(memcg.ends)}`);
-  const open = await guest.sh(`ls /proc/${pid}/fd | wc -l; ls -l /proc/${pid}/fd | grep -c pressure || true`);
-  const [descriptors = 0, triggers = 0] = open.split("\n").map(Number);
-  demand(triggers === 0, `${triggers} pressure files are still open`);
-  return `removed with ${left} of ${sizeMiB} MiB left, ended as vanished; ${descriptors} descriptors, none of a pressure file`;
+  const leftMiB = Number(/\d+/.exec(doomed)?.[0]);
+  return { leftMiB, vanished: ends.vanished > before.vanished, ends: JSON.stringify(ends) };
 }
 
 async function frozen(scene: Scene): Promise<string> {
