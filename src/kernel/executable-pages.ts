@@ -55,7 +55,7 @@ function mappingOf(line: string): FileMapping {
 
 /** The executable and its libraries, as this process has them mapped. */
 export class OwnExecutable {
-  /** Where no page is our own and none can become so: known since the last `letGo`. */
+  /** Where no page is our own and none can become so: known since the last `drop` or `letGo`. */
   #clean: readonly FileMapping[] = [];
 
   /**

@@ -8,12 +8,17 @@ const cold = { anonPages: 0, filePages: 10_000 };
 /** The root has no pages, and is a target as well. */
 const nothingInRoot = 1;
 
-test("one that is replaced by another of its name while it is evicted has vanished", async () => {
-  using kernel = new MemcgKernel();
+/** `/a` is cold, and the commands that evict it begin with `start`. */
+async function ripe(kernel: MemcgKernel): Promise<{ readonly serving: Serving; readonly start: string }> {
   kernel.add("/a", cold);
   const serving = new Serving(kernel);
   await serving.ripen();
-  const start = `- ${kernel.id("/a")} `;
+  return { serving, start: `- ${kernel.id("/a")} ` };
+}
+
+test("one that is replaced by another of its name while it is evicted has vanished", async () => {
+  using kernel = new MemcgKernel();
+  const { serving, start } = await ripe(kernel);
   let replaced = false;
   kernel.meets = (command) => {
     if (!command.startsWith(start)) return null;
@@ -29,10 +34,7 @@ test("one that is replaced by another of its name while it is evicted has vanish
 
 test("one that is still listed after its removal, without its pages, has vanished, and they were not evicted", async () => {
   using kernel = new MemcgKernel();
-  kernel.add("/a", cold);
-  const serving = new Serving(kernel);
-  await serving.ripen();
-  const start = `- ${kernel.id("/a")} `;
+  const { serving, start } = await ripe(kernel);
   let batches = 0;
   kernel.meets = (command) => {
     if (command.startsWith(start) && ++batches === 2) kernel.reparent("/a");

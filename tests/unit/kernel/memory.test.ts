@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { readCgroupTree, type CgroupTree } from "../../../src/kernel/cgroup.ts";
 import { parseMeminfo, readMeminfo } from "../../../src/kernel/meminfo.ts";
-import { parseByteLimit, readMemoryProtection, readUsageBytes } from "../../../src/kernel/memory-control.ts";
+import { parseByteLimit, readMemoryProtection, readUsageBytes, UsageFile } from "../../../src/kernel/memory-control.ts";
 import { acceptsSwappiness, formatReclaim, reclaim } from "../../../src/kernel/memory-reclaim.ts";
 import { parseMemoryStat, parseRefaults, readMemoryStat } from "../../../src/kernel/memory-stat.ts";
 import { guestFile, guestFiles, guestNames, guestRoot, Tree } from "./fixtures.ts";
@@ -101,6 +103,23 @@ describe("amounts and limits", () => {
       "cg/a/memory.low": "max\n",
     });
     expect(readMemoryProtection(tree.root, v2, "/a")).toEqual({ currentBytes: 1, minBytes: 2, lowBytes: "max" });
+  });
+
+  test("usage that is kept open is read anew, and belongs to one cgroup", () => {
+    using tree = new Tree({ "cg/a/memory.current": "1048576\n", "cg/b/memory.usage_in_bytes": "8\n" });
+    const file = join(tree.root, "cg/a/memory.current");
+    using usage = UsageFile.open(tree.root, v2, "/a");
+    expect(usage?.readBytes()).toBe(1_048_576);
+    writeFileSync(file, "4096\n");
+    expect(usage?.readBytes()).toBe(4096);
+    writeFileSync(file, "many\n");
+    expect(() => usage?.readBytes()).toThrow(expect.objectContaining({ kind: "malformed" }));
+    rmSync(file);
+    writeFileSync(file, "1\n");
+    expect(() => usage?.readBytes()).toThrow(expect.objectContaining({ kind: "malformed" }));
+    using old = UsageFile.open(tree.root, v1, "/b");
+    expect(old?.readBytes()).toBe(8);
+    expect(UsageFile.open(tree.root, v2, "/none")).toBeNull();
   });
 
   test("v1, and a root without files", () => {

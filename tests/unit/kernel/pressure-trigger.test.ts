@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isFault } from "../../../src/base/fault.ts";
 import { PressureTrigger } from "../../../src/kernel/pressure-trigger.ts";
@@ -34,6 +34,17 @@ test("a plain file never fires, and a closed trigger is passed over", () => {
   for (const trigger of triggers) trigger[Symbol.dispose]();
   expect(PressureTrigger.pollAll(triggers)).toEqual([]);
   expect(PressureTrigger.pollAll([])).toEqual([]);
+});
+
+test("the total is read from the open file, anew each time, and not after the end", () => {
+  using tree = new Tree({ "memory.pressure": "" });
+  const trigger = PressureTrigger.open(join(tree.root, "memory.pressure"), 1);
+  for (const total of [5, 123_456]) {
+    writeFileSync(join(tree.root, "memory.pressure"), `some avg10=0.00 avg60=0.00 avg300=0.00 total=${total}\n`);
+    expect(trigger.readTotalUs()).toBe(total);
+  }
+  trigger[Symbol.dispose]();
+  expect(() => trigger.readTotalUs()).toThrow(expect.objectContaining({ kind: "io" }));
 });
 
 test("a removed cgroup has vanished, and nothing is left open", () => {
