@@ -2,18 +2,18 @@
  * Where the program starts: as the daemon's second stage, as the child that compacts, or as a command. What is loaded
  * from here on is only what that one needs.
  */
-import { compactChildWord } from "./agent/compact-word.ts";
+import { compactChildWord } from "./agent/compact/word.ts";
 import { readHandover } from "./cli/handover.ts";
 
 async function start(): Promise<number> {
   const handover = readHandover(process.env, process.pid);
   if (handover !== null) {
-    const { serveHere } = await import("./cli/serve-here.ts");
+    const { serveHere } = await import("./cli/verbs/serve-here.ts");
     return serveHere(handover);
   }
   const argv = process.argv.slice(2);
   if (argv[0] === compactChildWord) {
-    const { runCompactChild } = await import("./agent/compact-child.ts");
+    const { runCompactChild } = await import("./agent/compact/child.ts");
     return runCompactChild(argv.slice(1), (line) => void process.stderr.write(line));
   }
   const { command } = await import("./cli/command.ts");

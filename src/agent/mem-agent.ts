@@ -23,12 +23,12 @@ import { problemsFault } from "../config/problems.ts";
 import type { Settings, SettingsOverrides } from "../config/schema.ts";
 import { dueMs, isDue } from "../core/schedule.ts";
 import { LruGen } from "../kernel/lru-gen.ts";
-import { compactChildCommand } from "./compact-child.ts";
-import { Compactor } from "./compact-run.ts";
+import { compactChildCommand } from "./compact/child.ts";
+import { Compactor } from "./compact/run.ts";
 import { Events, type EventChoice, type TimedEvent } from "./events.ts";
 import type { ChangeAnswer } from "./face.ts";
-import { MemcgService } from "./memcg-service.ts";
-import { meetPrerequisites } from "./prerequisites.ts";
+import { MemcgService } from "./memcg/service.ts";
+import { meetPrerequisites } from "./doctor/prerequisites.ts";
 import type {
   CompactRunReport,
   CompactStatus,

@@ -1,6 +1,6 @@
 /** What the agent costs itself. */
 import { isFault } from "../base/fault.ts";
-import { readSelfStatus } from "../kernel/self.ts";
+import { readSelfStatus } from "../system/self.ts";
 import type { OwnCost } from "./status.ts";
 
 /** Never throws: what /proc does not say is null. */

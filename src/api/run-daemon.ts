@@ -1,13 +1,13 @@
 /** The daemon as a process: settings, log, agent, socket, signals, service manager, and a clean end. */
 import { statSync } from "node:fs";
-import { readSettings } from "../agent/config-read.ts";
-import { Daemon } from "../agent/daemon.ts";
-import { Trimmer } from "../agent/trim.ts";
+import { readSettings } from "../agent/daemon/config-read.ts";
+import { Daemon } from "../agent/daemon/daemon.ts";
+import { Trimmer } from "../agent/daemon/trim.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
 import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
 import type { SettingsOverrides } from "../config/schema.ts";
-import { ServiceManager, watchdogPeriodMs } from "../kernel/notify.ts";
+import { ServiceManager, watchdogPeriodMs } from "../system/notify.ts";
 import { ControlSocket } from "./control-socket.ts";
 
 export interface RunDaemonOptions {

@@ -79,3 +79,13 @@ export function faultFrom(error: unknown, doing: string, kind?: FaultKind): Faul
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What a reader says; null where it ends in a Fault, for what is only shown. Anything else it throws is a flaw of ours. */
+export function nullIfFault<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isFault(error)) return null;
+    throw error;
+  }
+}

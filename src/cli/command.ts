@@ -1,5 +1,6 @@
 /** The program as a command: which table of commands its name stands for, and where its results go. */
-import { controlProgram, program, serverProgram, type Command } from "./commands.ts";
+import type { Command } from "./command-types.ts";
+import { controlProgram, program, serverProgram } from "./commands.ts";
 import { dispatch } from "./dispatch.ts";
 import { mayBeTerminal } from "./output.ts";
 

@@ -2,7 +2,8 @@
  * The command table: every verb with its description and arguments. Help, completions and the strict reading of
  * arguments derive from it. What a verb does is loaded when it is called.
  */
-import { defineCommand, type ArgsDef, type CommandContext, type CommandDef } from "citty";
+import { defineCommand, type ArgsDef } from "citty";
+import type { Command, GroupCommand, LeafCommand } from "./command-types.ts";
 import type { Invocation } from "./invocation.ts";
 import { version } from "./version.ts";
 
@@ -23,27 +24,6 @@ const save = {
   save: { type: "boolean", description: "also write the change into the daemon's configuration file" },
 } as const satisfies ArgsDef;
 
-/** Which setting flags a command takes beside its own arguments; they come from the settings' declaration. */
-export type SettingFlags = "serve" | "memcgset" | "compactset";
-
-interface Meta {
-  readonly name: string;
-  readonly description: string;
-  /** Of a whole program. */
-  readonly version?: string;
-}
-
-/** Words of a command's output that its help explains: title, then each word with its meaning. */
-export type Words = Readonly<Record<string, Readonly<Record<string, string>>>>;
-
-export interface LeafCommand extends CommandDef {
-  readonly meta: Meta;
-  readonly args: ArgsDef;
-  readonly settingFlags: SettingFlags | null;
-  readonly words: (() => Promise<Words>) | null;
-  readonly run: (context: Pick<CommandContext, "data">) => Promise<number>;
-}
-
 function verb(
   name: string,
   description: string,
@@ -55,20 +35,9 @@ function verb(
   return { ...defineCommand({ meta: { name, description }, args, run }), settingFlags, words } as LeafCommand;
 }
 
-export interface GroupCommand extends CommandDef {
-  readonly meta: Meta;
-  readonly subCommands: Readonly<Record<string, Command>>;
-}
-
-export type Command = LeafCommand | GroupCommand;
-
 function group(name: string, description: string, commands: readonly Command[]): GroupCommand {
   const subCommands = Object.fromEntries(commands.map((command) => [command.meta.name, command]));
   return defineCommand({ meta: { name, description }, subCommands }) as GroupCommand;
-}
-
-export function isGroup(command: Command): command is GroupCommand {
-  return command.subCommands !== undefined;
 }
 
 const serve = verb(
@@ -82,7 +51,7 @@ const serve = verb(
     },
     "dry-run": { type: "boolean", description: "age and decide everything, evict nothing" },
   },
-  async () => (await import("./serve.ts")).serve,
+  async () => (await import("./verbs/serve.ts")).serve,
   { settingFlags: "serve" },
 );
 
@@ -91,9 +60,9 @@ const run = group("run", "run a period now and say what it did", [
     "memcg",
     "age the memory cgroups and evict what is cold",
     { "dry-run": { type: "boolean", description: "evict nothing, say what would be evicted" }, ...json, ...addr },
-    async () => (await import("./run.ts")).runMemcg,
+    async () => (await import("./verbs/run.ts")).runMemcg,
   ),
-  verb("compact", "compact free memory", { ...json, ...addr }, async () => (await import("./run.ts")).runCompact),
+  verb("compact", "compact free memory", { ...json, ...addr }, async () => (await import("./verbs/run.ts")).runCompact),
 ]);
 
 const config = group("config", "show and check settings", [
@@ -101,7 +70,7 @@ const config = group("config", "show and check settings", [
     "show",
     "the settings in force, each with where it comes from",
     { ...json, ...addr },
-    async () => (await import("./config-show.ts")).configShow,
+    async () => (await import("./verbs/config-show.ts")).configShow,
   ),
   verb(
     "check",
@@ -113,10 +82,20 @@ const config = group("config", "show and check settings", [
         default: "/etc/mem-agent.toml",
       },
     },
-    async () => (await import("./config-file.ts")).configCheck,
+    async () => (await import("./verbs/config-file.ts")).configCheck,
   ),
-  verb("default", "print a commented sample file", {}, async () => (await import("./config-file.ts")).configDefault),
-  verb("schema", "print the JSON Schema of the file", {}, async () => (await import("./config-file.ts")).configSchema),
+  verb(
+    "default",
+    "print a commented sample file",
+    {},
+    async () => (await import("./verbs/config-file.ts")).configDefault,
+  ),
+  verb(
+    "schema",
+    "print the JSON Schema of the file",
+    {},
+    async () => (await import("./verbs/config-file.ts")).configSchema,
+  ),
 ]);
 
 const commands: readonly Command[] = [
@@ -129,13 +108,13 @@ const commands: readonly Command[] = [
       ...json,
       ...addr,
     },
-    async () => (await import("./status.ts")).status,
+    async () => (await import("./verbs/status.ts")).status,
   ),
   verb(
     "memcgset",
     "change memcg settings of the running daemon",
     { ...save, ...json, ...addr },
-    async () => (await import("./set.ts")).memcgset,
+    async () => (await import("./verbs/set.ts")).memcgset,
     { settingFlags: "memcgset" },
   ),
   verb(
@@ -154,7 +133,7 @@ const commands: readonly Command[] = [
       ...json,
       ...addr,
     },
-    async () => (await import("./memcgstatus.ts")).memcgstatus,
+    async () => (await import("./verbs/memcgstatus.ts")).memcgstatus,
     {
       words: async () => ({
         "Reasons for which a run of a target ended": (await import("../core/reason.ts")).endReasonTexts,
@@ -165,14 +144,14 @@ const commands: readonly Command[] = [
     "compactset",
     "change compaction settings of the running daemon",
     { ...save, ...json, ...addr },
-    async () => (await import("./set.ts")).compactset,
+    async () => (await import("./verbs/set.ts")).compactset,
     { settingFlags: "compactset" },
   ),
   verb(
     "compactstatus",
     "compactions: why, how they ended, what they gained",
     { ...json, ...addr },
-    async () => (await import("./compactstatus.ts")).compactstatus,
+    async () => (await import("./verbs/compactstatus.ts")).compactstatus,
     {
       words: async () => {
         const { compactDecisionTexts, compactEndTexts } = await import("../core/compaction.ts");
@@ -194,7 +173,7 @@ const commands: readonly Command[] = [
       ...json,
       ...addr,
     },
-    async () => (await import("./set.ts")).loglevelset,
+    async () => (await import("./verbs/set.ts")).loglevelset,
   ),
   run,
   config,
@@ -202,7 +181,7 @@ const commands: readonly Command[] = [
     "reload",
     "read the configuration file again",
     { ...json, ...addr },
-    async () => (await import("./set.ts")).reload,
+    async () => (await import("./verbs/set.ts")).reload,
   ),
   verb(
     "doctor",
@@ -216,7 +195,7 @@ const commands: readonly Command[] = [
       ...json,
       ...addr,
     },
-    async () => (await import("./doctor.ts")).doctor,
+    async () => (await import("./verbs/doctor.ts")).doctor,
   ),
   verb(
     "metrics",
@@ -226,13 +205,13 @@ const commands: readonly Command[] = [
       rules: { type: "boolean", description: "print Prometheus alert rules (YAML), without a daemon" },
       ...addr,
     },
-    async () => (await import("./metrics.ts")).metrics,
+    async () => (await import("./verbs/metrics.ts")).metrics,
   ),
   verb(
     "events",
     "what happens, live: one JSON object a line",
     { ...addr },
-    async () => (await import("./events.ts")).events,
+    async () => (await import("./verbs/events.ts")).events,
   ),
   verb(
     "unit",
@@ -242,27 +221,21 @@ const commands: readonly Command[] = [
       binary: { type: "string", valueHint: "PATH", description: "where mem-agent stands, an absolute path" },
       config: { type: "string", valueHint: "FILE", description: "the configuration file that the service is given" },
     },
-    async () => (await import("./unit.ts")).unit,
+    async () => (await import("./verbs/unit.ts")).unit,
   ),
   group("completions", "completions for a shell", [
-    verb(
-      "bash",
-      "for bash: source <(mem-agent completions bash)",
-      {},
-      async () => (await import("./completions.ts")).completionsBash,
-    ),
-    verb(
-      "zsh",
-      "for zsh: write it to a file _mem-agent in fpath",
-      {},
-      async () => (await import("./completions.ts")).completionsZsh,
-    ),
-    verb(
-      "fish",
-      "for fish: mem-agent completions fish | source",
-      {},
-      async () => (await import("./completions.ts")).completionsFish,
-    ),
+    verb("bash", "for bash: source <(mem-agent completions bash)", {}, async () => {
+      const { completionsBash } = await import("./verbs/completions.ts");
+      return () => completionsBash(program);
+    }),
+    verb("zsh", "for zsh: write it to a file _mem-agent in fpath", {}, async () => {
+      const { completionsZsh } = await import("./verbs/completions.ts");
+      return () => completionsZsh(program);
+    }),
+    verb("fish", "for fish: mem-agent completions fish | source", {}, async () => {
+      const { completionsFish } = await import("./verbs/completions.ts");
+      return () => completionsFish(program);
+    }),
   ]),
 ];
 

@@ -1,7 +1,7 @@
 /** What can follow what on a command line: the command table, flattened for the shells. */
 import type { ArgDef } from "citty";
 import { type Flag } from "../config/flags.ts";
-import { type Command, isGroup, program } from "./commands.ts";
+import { type Command, isGroup } from "./command-types.ts";
 import { settingFlagsOf } from "./setting-arguments.ts";
 
 /** What a value is, as far as a shell can help with it. */
@@ -81,6 +81,6 @@ function entriesOf(command: Command, words: readonly string[]): CompletionEntry[
   ];
 }
 
-export function completionEntries(): readonly CompletionEntry[] {
+export function completionEntries(program: Command): readonly CompletionEntry[] {
   return entriesOf(program, []);
 }

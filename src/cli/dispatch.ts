@@ -2,11 +2,11 @@
 import { isFault, messageOf } from "../base/fault.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { readArguments } from "./arguments.ts";
-import { type Command, type GroupCommand, isGroup, type LeafCommand } from "./commands.ts";
+import { type Command, type GroupCommand, isGroup, type LeafCommand } from "./command-types.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import type { Invocation } from "./invocation.ts";
 import { complain, ReaderGone, writeLines, writeOut } from "./output.ts";
-import { terminalOf } from "./terminal.ts";
+import { terminalOf } from "./screens/terminal.ts";
 import { version } from "./version.ts";
 
 export interface Surroundings {

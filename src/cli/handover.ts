@@ -4,7 +4,7 @@
  * the daemon alone. What the first stage found out travels in one variable.
  */
 import type { SettingsOverrides } from "../config/schema.ts";
-import { ownExecutable } from "../kernel/self.ts";
+import { ownExecutable } from "../system/self.ts";
 
 export interface ServeOptions {
   /** Absolute path of the configuration file; `asked` when it was named, and then it has to be there. */

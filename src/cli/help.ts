@@ -1,9 +1,9 @@
 /** Help of a command, from its definition. */
 import type { ArgDef, ArgsDef } from "citty";
-import { type Command, isGroup, type LeafCommand } from "./commands.ts";
-import { heading } from "./screen.ts";
-import { paint, type Terminal } from "./terminal.ts";
-import { padText, textWidth, wrapText } from "./text.ts";
+import { type Command, isGroup, type LeafCommand } from "./command-types.ts";
+import { heading } from "./screens/screen.ts";
+import { paint, type Terminal } from "./screens/terminal.ts";
+import { padText, textWidth, wrapText } from "./screens/text.ts";
 
 export interface Entry {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** One call of a command: what its verb gets to see of the world. */
 import type { RuleEdits } from "../config/rules.ts";
 import type { SettingsOverrides } from "../config/schema.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Terminal } from "./screens/terminal.ts";
 
 export interface Invocation {
   /** The command's own arguments by name, validated; absent where they were not given and have no default. */

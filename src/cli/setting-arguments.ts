@@ -2,7 +2,7 @@
 import { compactsetFlags, type Flag, memcgsetFlags, parseFlags, serveFlags } from "../config/flags.ts";
 import { formatProblem } from "../config/problems.ts";
 import { readArguments } from "./arguments.ts";
-import type { LeafCommand, SettingFlags } from "./commands.ts";
+import type { LeafCommand, SettingFlags } from "./command-types.ts";
 import { exitCodes, Failure } from "./failure.ts";
 import type { Invocation } from "./invocation.ts";
 

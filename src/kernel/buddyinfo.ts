@@ -5,7 +5,7 @@
  *
  * Column N counts free blocks of 2^N pages.
  */
-import { decimalOrNull, malformed, readText } from "./pseudo-file.ts";
+import { decimalOrNull, malformed, readText } from "../system/pseudo-file.ts";
 
 export interface BuddyZone {
   readonly node: number;

@@ -11,8 +11,8 @@
 import { existsSync, readdirSync, statSync, type Stats } from "node:fs";
 import { Fault } from "../base/fault.ts";
 import { readMountinfo, type Mount } from "./mountinfo.ts";
-import { decodeName, fsPath, type FsPath } from "./path-name.ts";
-import { fileFault, readTextIfThere, under } from "./pseudo-file.ts";
+import { decodeName, fsPath, type FsPath } from "../system/path-name.ts";
+import { fileFault, readTextIfThere, under } from "../system/pseudo-file.ts";
 import { systemPressurePath } from "./pressure.ts";
 
 export interface CgroupTree {

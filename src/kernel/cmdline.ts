@@ -5,7 +5,7 @@
  *
  * Parameters are parted by white space, which double quotes keep together. After ` -- ` they are for init.
  */
-import { readText } from "./pseudo-file.ts";
+import { readText } from "../system/pseudo-file.ts";
 
 /** Parameters by name, null for one without a value. Of several with one name the last counts. Never throws. */
 export function parseCmdline(text: string): ReadonlyMap<string, string | null> {

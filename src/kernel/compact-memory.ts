@@ -6,7 +6,7 @@
  * that can be killed.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { under, writePath } from "./pseudo-file.ts";
+import { under, writePath } from "../system/pseudo-file.ts";
 
 const wholePath = "/proc/sys/vm/compact_memory";
 const nodesPath = "/sys/devices/system/node";

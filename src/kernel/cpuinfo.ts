@@ -3,7 +3,7 @@
  *
  *     flags		: fpu vme de pse … hypervisor lahf_lm
  */
-import { readText } from "./pseudo-file.ts";
+import { readText } from "../system/pseudo-file.ts";
 
 /** x86 has a flag for it, which every hypervisor sets; null on other processors, which have none. Never throws. */
 export function parseIsVirtual(text: string): boolean | null {

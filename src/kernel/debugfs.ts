@@ -3,9 +3,9 @@
  * Linux, Documentation/filesystems/debugfs.rst. Kernel lockdown (5.4, kernel_lockdown(7)) denies files that can be
  * written: `/sys/kernel/security/lockdown` says `none [integrity] confidentiality`.
  */
-import { mount } from "./libc.ts";
+import { mount } from "../system/libc.ts";
 import { readMountinfo } from "./mountinfo.ts";
-import { malformed, readText, readTextIfThere, under } from "./pseudo-file.ts";
+import { malformed, readText, readTextIfThere, under } from "../system/pseudo-file.ts";
 
 export const debugfsPath = "/sys/kernel/debug";
 

@@ -1,7 +1,7 @@
 /** Whether a kernel file can be opened, found out by opening it: rules of mode bits, capabilities and lockdown add up. */
 import { closeSync, constants, openSync } from "node:fs";
 import { errnoOf } from "../base/fault.ts";
-import { under } from "./pseudo-file.ts";
+import { under } from "../system/pseudo-file.ts";
 
 /** `failed`: it is there and allowed, but the kernel refuses for another reason. */
 export type FileState = "ok" | "missing" | "denied" | "failed";

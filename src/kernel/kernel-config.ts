@@ -6,7 +6,7 @@
  *     # CONFIG_PSI_DEFAULT_DISABLED is not set
  */
 import { readFileSync } from "node:fs";
-import { readText, under } from "./pseudo-file.ts";
+import { readText, under } from "../system/pseudo-file.ts";
 
 export interface KernelConfig {
   /** Where it was read, as seen inside the root. */

@@ -4,7 +4,7 @@
  *
  *     6.1.0-53-cloud-amd64
  */
-import { malformed, readText } from "./pseudo-file.ts";
+import { malformed, readText } from "../system/pseudo-file.ts";
 
 export interface KernelRelease {
   readonly release: string;

@@ -1,7 +1,7 @@
 /**
  * The names in lru_gen's text, kept from scan to scan.
  */
-import { decodeName } from "./path-name.ts";
+import { decodeName } from "../system/path-name.ts";
 
 /**
  * Gives the same string objects for the same bytes of `id path`, from one scan to the next, without a lookup that

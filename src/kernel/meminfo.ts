@@ -4,8 +4,8 @@
  *     MemTotal:         480020 kB
  *     SwapFree:          56316 kB
  */
-import { numberNeeded, numberOf } from "./key-values.ts";
-import { readText } from "./pseudo-file.ts";
+import { numberNeeded, numberOf } from "../system/key-values.ts";
+import { readText } from "../system/pseudo-file.ts";
 
 export interface Meminfo {
   readonly totalBytes: number;

@@ -6,8 +6,8 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
-import type { FsPath } from "./path-name.ts";
-import { decimalOrNull, fileFault, malformed, readPathIfThere } from "./pseudo-file.ts";
+import type { FsPath } from "../system/path-name.ts";
+import { decimalOrNull, fileFault, malformed, readPathIfThere } from "../system/pseudo-file.ts";
 
 /** Bytes, or `max`: no limit; of a protection: everything is protected. */
 export type ByteLimit = number | "max";

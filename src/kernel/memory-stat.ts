@@ -10,8 +10,8 @@
  * Before 5.9 refaults are not told apart: `workingset_refault`. v1 has no pgsteal and pgscan here.
  */
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
-import { numberOf, sumOverReclaimers } from "./key-values.ts";
-import { malformed, readPath } from "./pseudo-file.ts";
+import { numberOf, sumOverReclaimers } from "../system/key-values.ts";
+import { malformed, readPath } from "../system/pseudo-file.ts";
 
 export interface MemoryStat {
   readonly anonBytes: number;

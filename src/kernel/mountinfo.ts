@@ -6,7 +6,7 @@
  * Fields: mount id, parent, device, root within the file system, mount point, options, optional fields up to `-`,
  * type, source, options of the file system. Blank, tab, newline and backslash are written as `\040` and so on.
  */
-import { malformed, readText } from "./pseudo-file.ts";
+import { malformed, readText } from "../system/pseudo-file.ts";
 
 export interface Mount {
   /** Folder of the file system that is mounted, `/` for the whole of it. */

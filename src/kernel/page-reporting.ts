@@ -6,7 +6,7 @@
  *
  * Kernels since 6.5 say 4294967295 (-1) until a driver has switched reporting on: see virtio-balloon.ts for whether one has.
  */
-import { decimalOrNull, malformed, readTextIfThere } from "./pseudo-file.ts";
+import { decimalOrNull, malformed, readTextIfThere } from "../system/pseudo-file.ts";
 
 const place = "/sys/module/page_reporting/parameters/page_reporting_order";
 /** Above every order that a kernel has (10; 13 with 64 KiB pages). */

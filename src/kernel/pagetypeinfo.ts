@@ -11,7 +11,7 @@
  * Column N counts free blocks of 2^N pages. Since Linux 5.5 counting stops at 100,000 and `>100000` is printed.
  * A second table, of blocks by type, follows and is not read. Each node has its own two tables, parted by empty lines.
  */
-import { decimalOrNull, malformed, readText } from "./pseudo-file.ts";
+import { decimalOrNull, malformed, readText } from "../system/pseudo-file.ts";
 
 export interface BlockCount {
   readonly count: number;

@@ -9,10 +9,10 @@
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { errnoOf, Fault } from "../base/fault.ts";
-import { pollError, pollHangUp, pollInvalid, pollNow, pollPriority } from "./libc.ts";
-import { displayPath, type FsPath } from "./path-name.ts";
+import { pollError, pollHangUp, pollInvalid, pollNow, pollPriority } from "../system/libc.ts";
+import { displayPath, type FsPath } from "../system/path-name.ts";
 import { readOpenSomeTotalUs } from "./pressure.ts";
-import { fileFault, type Absence } from "./pseudo-file.ts";
+import { fileFault, type Absence } from "../system/pseudo-file.ts";
 
 /** Windows to try, shortest first: the shorter, the sooner we stop. */
 const windowsMs: readonly number[] = [100, 500, 1000, 2000];

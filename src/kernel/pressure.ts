@@ -9,8 +9,8 @@
  * With PSI compiled in but switched off the files are not there, or reading them is EOPNOTSUPP.
  */
 import { closeSync, openSync, readSync } from "node:fs";
-import { fileFault, malformed, readPath, under, type Absence } from "./pseudo-file.ts";
-import type { FsPath } from "./path-name.ts";
+import { fileFault, malformed, readPath, under, type Absence } from "../system/pseudo-file.ts";
+import type { FsPath } from "../system/path-name.ts";
 
 export type PressureResource = "memory" | "io" | "cpu";
 

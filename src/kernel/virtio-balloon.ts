@@ -5,7 +5,7 @@
  * all 0 before one is bound) and `driver` (a link). See the virtio specification, "Traditional Memory Balloon Device".
  */
 import { existsSync, readdirSync } from "node:fs";
-import { readText, under } from "./pseudo-file.ts";
+import { readText, under } from "../system/pseudo-file.ts";
 
 const folder = "/sys/bus/virtio/devices";
 const balloonId = 5;

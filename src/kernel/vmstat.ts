@@ -6,8 +6,8 @@
  *
  * All count pages or events since boot. Which lines there are depends on how the kernel was built.
  */
-import { numberOf, sumOverReclaimers } from "./key-values.ts";
-import { readText } from "./pseudo-file.ts";
+import { numberOf, sumOverReclaimers } from "../system/key-values.ts";
+import { readText } from "../system/pseudo-file.ts";
 
 export interface Vmstat {
   /** Null where the kernel was built without compaction. */

@@ -14,7 +14,7 @@ import type { MemcgRunReport } from "../../src/agent/status.ts";
 import { sleep, systemClock } from "../../src/base/clock.ts";
 import { messageOf } from "../../src/base/fault.ts";
 import { bytesText } from "../../src/base/units.ts";
-import { padText } from "../../src/cli/text.ts";
+import { padText } from "../../src/cli/screens/text.ts";
 import { median, type Moment, type Sample } from "./demo/course.ts";
 import { passTimes, readFelt } from "./demo/hot.ts";
 import { Screen } from "./demo/screen.ts";

@@ -1,7 +1,7 @@
 /** `doctor` in guests that lack what the agent needs, one thing after the other; and the start that is refused for it. */
 import { expect } from "bun:test";
-import type { Check } from "../../src/agent/check.ts";
-import type { DoctorReport } from "../../src/cli/doctor-screen.ts";
+import type { Check } from "../../src/agent/doctor/check.ts";
+import type { DoctorReport } from "../../src/cli/screens/doctor.ts";
 import { agentFiles, firstKernel, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";

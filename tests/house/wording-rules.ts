@@ -26,8 +26,6 @@ export function wordingViolations(text: string): readonly string[] {
     );
 }
 
-export const linesMax = 350;
-
 /** Names that say nothing about what is in a file. */
 export function isVagueName(path: string): boolean {
   return /(^|\/)(utils?|helpers?|common|misc|shared|index)(\.ts|\/)/.test(path);

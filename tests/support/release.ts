@@ -12,6 +12,7 @@ import { join } from "node:path";
 
 import { buildTarget, buildTargets, type BuildTarget } from "../../build.ts";
 import { bashCompletions, fishCompletions, zshCompletions } from "../../src/cli/completion-scripts.ts";
+import { program } from "../../src/cli/commands.ts";
 import { completionEntries } from "../../src/cli/completion-entries.ts";
 import { binaryDefault, openrcScript, systemdUnit } from "../../src/cli/service-files.ts";
 import { version } from "../../src/cli/version.ts";
@@ -35,7 +36,7 @@ export function releaseName(target: BuildTarget): string {
 /** What every archive holds beside the executable; the same for all targets. */
 export async function companions(readme: string): Promise<readonly TarEntry[]> {
   const service = { binary: binaryDefault, config: null };
-  const entries = completionEntries();
+  const entries = completionEntries(program);
   const texts: readonly (readonly [path: string, text: string, mode: number])[] = [
     ["README.md", readme, fileMode],
     ["mem-agent.toml", sampleToml(), fileMode],

@@ -1,7 +1,7 @@
 /** What the demo draws: the chart of the terminal, the picture, and the summary. */
 import { describe, expect, test } from "bun:test";
-import { plainTerminal } from "../../src/cli/terminal.ts";
-import { textWidth } from "../../src/cli/text.ts";
+import { plainTerminal } from "../../src/cli/screens/terminal.ts";
+import { textWidth } from "../../src/cli/screens/text.ts";
 import { type Course, median, roundStep } from "../guest/demo/course.ts";
 import { chartLines, frameLines } from "../guest/demo/screen.ts";
 import { type Outcome, summaryRows } from "../guest/demo/summary.ts";

@@ -3,10 +3,11 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { examine } from "../../src/agent/doctor.ts";
+import { examine } from "../../src/agent/doctor/machine.ts";
 import { MemAgent } from "../../src/agent/mem-agent.ts";
 import { readArguments } from "../../src/cli/arguments.ts";
-import { type Command, controlProgram, isGroup, program, serverProgram } from "../../src/cli/commands.ts";
+import { type Command, isGroup } from "../../src/cli/command-types.ts";
+import { controlProgram, program, serverProgram } from "../../src/cli/commands.ts";
 import { Failure } from "../../src/cli/failure.ts";
 import { readWithSettings, settingFlagsOf } from "../../src/cli/setting-arguments.ts";
 import { version } from "../../src/cli/version.ts";
@@ -161,7 +162,7 @@ test("paths of the source that are named are there", () => {
 });
 
 test("every warning has its line, and no other is named", () => {
-  const sources = [...new Bun.Glob("src/{agent,api}/*.ts").scanSync(root)].map((path) =>
+  const sources = [...new Bun.Glob("src/{agent,api}/**/*.ts").scanSync(root)].map((path) =>
     readFileSync(join(root, path), "utf8"),
   );
   const keys = sources.flatMap((text) =>

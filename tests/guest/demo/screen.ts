@@ -2,8 +2,8 @@
  * Shows the demo while it goes on: on a terminal one picture that is drawn anew with each sample, in a pipe a line for
  * what happens and one every few seconds for what it costs.
  */
-import { paint, terminalOf, type Style, type Terminal } from "../../../src/cli/terminal.ts";
-import { cutText, padText } from "../../../src/cli/text.ts";
+import { paint, terminalOf, type Style, type Terminal } from "../../../src/cli/screens/terminal.ts";
+import { cutText, padText } from "../../../src/cli/screens/text.ts";
 import { type Course, type Moment, roundStep, type Sample, type SeriesKey, seriesNames } from "./course.ts";
 
 const eighths = " ▁▂▃▄▅▆▇█";

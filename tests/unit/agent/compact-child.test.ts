@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
-import { compactChildCommand, runCompactChild } from "../../../src/agent/compact-child.ts";
-import { compactGuarded, spawnCompactChild, type CompactionOutcome } from "../../../src/agent/compact-process.ts";
+import { compactChildCommand, runCompactChild } from "../../../src/agent/compact/child.ts";
+import { compactGuarded, spawnCompactChild, type CompactionOutcome } from "../../../src/agent/compact/process.ts";
 import { defaultSettings } from "../../../src/config/schema.ts";
 import { CompactKernel } from "./compact-kernel.ts";
 
@@ -147,7 +147,7 @@ describe("a real process", () => {
   });
 });
 
-const processModule = join(import.meta.dir, "../../../src/agent/compact-process.ts");
+const processModule = join(import.meta.dir, "../../../src/agent/compact/process.ts");
 
 /** The letter of /proc/PID/stat; null when the process is gone. */
 function stateOf(pid: number): string | null {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freeStatus, readFreeBlocks, readFreeByOrder, readReportedOrder } from "../../../src/agent/compact-free.ts";
+import { freeStatus, readFreeBlocks, readFreeByOrder, readReportedOrder } from "../../../src/agent/compact/free.ts";
 import { CompactKernel } from "./compact-kernel.ts";
 
 const twoZones = {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../../src/base/clock.ts";
-import type { CompactChild, SpawnChild } from "../../../src/agent/compact-process.ts";
+import type { CompactChild, SpawnChild } from "../../../src/agent/compact/process.ts";
 
 const orders = 11;
 

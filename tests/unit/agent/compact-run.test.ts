@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { Compactor } from "../../../src/agent/compact-run.ts";
+import { Compactor } from "../../../src/agent/compact/run.ts";
 import type { CompactRunReport } from "../../../src/agent/status.ts";
 import { messageOf } from "../../../src/base/fault.ts";
 import { defaultSettings, type CompactSettings } from "../../../src/config/schema.ts";

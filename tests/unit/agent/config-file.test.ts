@@ -13,7 +13,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { ConfigWatch, readConfigText } from "../../../src/agent/config-file.ts";
+import { readConfigText } from "../../../src/agent/daemon/config-read.ts";
+import { ConfigWatch } from "../../../src/agent/daemon/config-watch.ts";
 import { configMap, plainFile, replaceBy, swapConfigMap, ways } from "./config-file-ways.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 

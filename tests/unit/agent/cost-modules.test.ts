@@ -33,25 +33,25 @@ function loadedWith(entries: readonly string[]): {
 const starts = [
   {
     name: "serve, its second stage",
-    entries: ["src/main.ts", "src/cli/serve-here.ts"],
+    entries: ["src/main.ts", "src/cli/verbs/serve-here.ts"],
     others: ["bun:ffi", "consola/core", "node:fs", "node:path", "valibot"],
     modulesMax: 115,
   },
   {
     name: "the child that compacts",
-    entries: ["src/main.ts", "src/agent/compact-child.ts"],
+    entries: ["src/main.ts", "src/agent/compact/child.ts"],
     others: ["node:fs", "node:path"],
     modulesMax: 12,
   },
   {
     name: "memcgset",
-    entries: ["src/main.ts", "src/cli/command.ts", "src/cli/set.ts", "src/cli/setting-arguments.ts"],
+    entries: ["src/main.ts", "src/cli/command.ts", "src/cli/verbs/set.ts", "src/cli/setting-arguments.ts"],
     others: ["citty", "node:fs", "valibot"],
     modulesMax: 38,
   },
   {
     name: "memcgstatus",
-    entries: ["src/main.ts", "src/cli/command.ts", "src/cli/memcgstatus.ts"],
+    entries: ["src/main.ts", "src/cli/command.ts", "src/cli/verbs/memcgstatus.ts"],
     others: ["citty", "node:fs"],
     modulesMax: 38,
   },

@@ -1,6 +1,6 @@
 /** How large a batch is, after what the batches before it took. */
 import { expect, test } from "bun:test";
-import { Pace } from "../../../src/agent/memcg-eviction.ts";
+import { Pace } from "../../../src/agent/memcg/evict.ts";
 import { batchMs } from "../../../src/core/eviction.ts";
 
 /** Lets the pace settle at this speed. */

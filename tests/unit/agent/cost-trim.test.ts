@@ -1,6 +1,6 @@
 /** When the agent gives its own memory back, and that no timer is left then. */
 import { expect, test } from "bun:test";
-import { Trimmer } from "../../../src/agent/trim.ts";
+import { Trimmer } from "../../../src/agent/daemon/trim.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 
 function trimming(): { clock: SteppedClock; trimmer: Trimmer; done: string[] } {

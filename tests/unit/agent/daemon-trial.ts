@@ -2,8 +2,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSettings } from "../../../src/agent/config-read.ts";
-import { Daemon } from "../../../src/agent/daemon.ts";
+import { readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { isFault } from "../../../src/base/fault.ts";
 import { Log } from "../../../src/base/log.ts";

@@ -1,7 +1,7 @@
 /** The daemon and its file: what an edit does, also a bad one and one that is half done. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { readSettings } from "../../../src/agent/config-read.ts";
+import { readSettings } from "../../../src/agent/daemon/config-read.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { parsePlaced } from "../../../src/config/toml.ts";
 import { bad, DaemonTrial, good, inForce, problemsOf, problemsOfBad } from "./daemon-trial.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
-import { readDoctorFacts, type DoctorFacts } from "../../../src/agent/doctor-facts.ts";
-import { examine, judgeMachine } from "../../../src/agent/doctor.ts";
-import type { PrerequisiteFacts } from "../../../src/agent/prerequisite-facts.ts";
-import type { CheckState } from "../../../src/agent/check.ts";
-import type { PrerequisiteSettings } from "../../../src/agent/prerequisites.ts";
+import { readDoctorFacts, type DoctorFacts } from "../../../src/agent/doctor/machine-facts.ts";
+import { examine, judgeMachine } from "../../../src/agent/doctor/machine.ts";
+import type { PrerequisiteFacts } from "../../../src/agent/doctor/facts.ts";
+import type { CheckState } from "../../../src/agent/doctor/check.ts";
+import type { PrerequisiteSettings } from "../../../src/agent/doctor/prerequisites.ts";
 import { defaultSettings } from "../../../src/config/schema.ts";
 import { guestFile, guestNames, Tree } from "../kernel/fixtures.ts";
 

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { LruGenFile } from "../../../src/agent/lru-gen-backend.ts";
+import type { LruGenFile } from "../../../src/agent/memcg/lru-gen.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import type { Generation } from "../../../src/core/eviction.ts";
 import type { WriteEnd } from "../../../src/kernel/lru-gen.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { EvictionGuards, PressureReader, waitingPercent } from "../../../src/agent/memcg-pressure.ts";
-import { MemcgRegistry, type CgroupState, type TargetState } from "../../../src/agent/memcg-registry.ts";
+import { EvictionGuards, PressureReader, waitingPercent } from "../../../src/agent/memcg/pressure.ts";
+import { MemcgRegistry, type CgroupState, type TargetState } from "../../../src/agent/memcg/registry.ts";
 import type { MemcgSettings } from "../../../src/config/schema.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
 import { MemcgKernel } from "./memcg-kernel.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { MemcgRegistry, type TargetState } from "../../../src/agent/memcg-registry.ts";
+import { MemcgRegistry, type TargetState } from "../../../src/agent/memcg/registry.ts";
 import { defaultSettings } from "../../../src/config/schema.ts";
 
 const { cgroups: _, ...settings } = defaultSettings.memcg;

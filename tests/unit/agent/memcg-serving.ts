@@ -1,6 +1,6 @@
 /** The memcg feature on the small kernel of memcg-kernel.ts, for tests. */
 import { Events } from "../../../src/agent/events.ts";
-import { MemcgService } from "../../../src/agent/memcg-service.ts";
+import { MemcgService } from "../../../src/agent/memcg/service.ts";
 import type { MemcgRunReport, TargetStatus } from "../../../src/agent/status.ts";
 import { Warnings } from "../../../src/agent/warnings.ts";
 import type { Fault } from "../../../src/base/fault.ts";

@@ -3,10 +3,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { readPrerequisiteFacts, type PrerequisiteFacts } from "../../../src/agent/prerequisite-facts.ts";
-import { chooseBackend, type JudgedWhen } from "../../../src/agent/backend-choice.ts";
-import type { Check } from "../../../src/agent/check.ts";
-import { judgePrerequisites, meetPrerequisites, type PrerequisiteSettings } from "../../../src/agent/prerequisites.ts";
+import { readPrerequisiteFacts, type PrerequisiteFacts } from "../../../src/agent/doctor/facts.ts";
+import { chooseBackend, type JudgedWhen } from "../../../src/agent/doctor/backend-choice.ts";
+import type { Check } from "../../../src/agent/doctor/check.ts";
+import {
+  judgePrerequisites,
+  meetPrerequisites,
+  type PrerequisiteSettings,
+} from "../../../src/agent/doctor/prerequisites.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import { recordingLog } from "../../support/recording-log.ts";
 import { defaultSettings, type MemcgSettings } from "../../../src/config/schema.ts";

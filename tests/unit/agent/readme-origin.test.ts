@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Daemon } from "../../../src/agent/daemon.ts";
+import type { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import type { SettingsOverrides } from "../../../src/config/schema.ts";
 import { DaemonTrial, inForce } from "./daemon-trial.ts";
 

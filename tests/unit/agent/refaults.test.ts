@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CgroupState } from "../../../src/agent/memcg-registry.ts";
-import { RefaultKeeper, refaultSourceOf, type RefaultSource } from "../../../src/agent/memcg-refaults.ts";
+import { CgroupState } from "../../../src/agent/memcg/registry.ts";
+import { RefaultKeeper } from "../../../src/agent/memcg/refaults.ts";
+import { refaultSourceOf, type RefaultSource } from "../../../src/core/refault.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
 
 const pageBytes = 4096;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { foldSamples, renderChart } from "../../../src/cli/chart.ts";
+import { foldSamples, renderChart } from "../../../src/cli/screens/chart.ts";
 
 const samples = [
   { atMs: 100, value: 1 },

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Check } from "../../../src/agent/check.ts";
-import { renderDoctor, type DoctorReport } from "../../../src/cli/doctor-screen.ts";
-import { doctorReport } from "../../../src/cli/doctor.ts";
+import type { Check } from "../../../src/agent/doctor/check.ts";
+import { renderDoctor, type DoctorReport } from "../../../src/cli/screens/doctor.ts";
+import { doctorReport } from "../../../src/cli/verbs/doctor.ts";
 import type { Invocation } from "../../../src/cli/invocation.ts";
-import { plainTerminal, type Terminal } from "../../../src/cli/terminal.ts";
-import { textWidth } from "../../../src/cli/text.ts";
+import { plainTerminal, type Terminal } from "../../../src/cli/screens/terminal.ts";
+import { textWidth } from "../../../src/cli/screens/text.ts";
 import { Tree } from "../kernel/fixtures.ts";
 
 function invoke(args: Invocation["args"], environment: Invocation["environment"] = {}): Invocation {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { generationsCell, generationsText, shareColumns } from "../../../src/cli/generations.ts";
-import { plainTerminal } from "../../../src/cli/terminal.ts";
+import { generationsCell, generationsText, shareColumns } from "../../../src/cli/screens/generations.ts";
+import { plainTerminal } from "../../../src/cli/screens/terminal.ts";
 
 describe("shareColumns", () => {
   const rows: readonly [amounts: number[], columns: number, shares: number[]][] = [

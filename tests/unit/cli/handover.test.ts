@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { forgetHandover, readHandover, serveEnvironment, type ServeOptions } from "../../../src/cli/handover.ts";
-import { serveOptions } from "../../../src/cli/serve.ts";
-import { plainTerminal } from "../../../src/cli/terminal.ts";
+import { serveOptions } from "../../../src/cli/verbs/serve.ts";
+import { plainTerminal } from "../../../src/cli/screens/terminal.ts";
 import type { Invocation } from "../../../src/cli/invocation.ts";
 
 const options: ServeOptions = {

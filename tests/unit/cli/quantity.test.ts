@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { clockText, countText, groupDigits, shortSpanText } from "../../../src/cli/quantity.ts";
+import { clockText, countText, groupDigits, shortSpanText } from "../../../src/cli/screens/quantity.ts";
 
 test("short spans keep the largest unit", () => {
   const rows: readonly [number, string][] = [

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { renderCompactStatus } from "../../../src/cli/compact-screen.ts";
-import { renderMemcgStatus, selectTargets, standInLines } from "../../../src/cli/memcg-screen.ts";
-import { renderRunReport } from "../../../src/cli/run-screen.ts";
-import { renderStatus } from "../../../src/cli/status-screen.ts";
-import { plainTerminal, type Terminal, terminalOf } from "../../../src/cli/terminal.ts";
-import { textWidth } from "../../../src/cli/text.ts";
+import { renderCompactStatus } from "../../../src/cli/screens/compact.ts";
+import { renderMemcgStatus, selectTargets, standInLines } from "../../../src/cli/screens/memcg.ts";
+import { renderRunReport } from "../../../src/cli/screens/run.ts";
+import { renderStatus } from "../../../src/cli/screens/status.ts";
+import { plainTerminal, type Terminal, terminalOf } from "../../../src/cli/screens/terminal.ts";
+import { textWidth } from "../../../src/cli/screens/text.ts";
 import { FakeDaemon, targets } from "../../cli/fake-daemon.ts";
 import { compactReport, compactStatus, memcgReport, memcgStatus, target } from "../api/fake-face.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { type Column, renderTable, styled } from "../../../src/cli/table.ts";
-import { plainTerminal, type Terminal } from "../../../src/cli/terminal.ts";
-import { textWidth } from "../../../src/cli/text.ts";
+import { type Column, renderTable, styled } from "../../../src/cli/screens/table.ts";
+import { plainTerminal, type Terminal } from "../../../src/cli/screens/terminal.ts";
+import { textWidth } from "../../../src/cli/screens/text.ts";
 
 interface Row {
   readonly path: string;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { cutText, padText, textWidth, wrapText } from "../../../src/cli/text.ts";
+import { cutText, padText, textWidth, wrapText } from "../../../src/cli/screens/text.ts";
 
 describe("cutText", () => {
   const rows: readonly [text: string, columns: number, where: "start" | "end", cut: string][] = [

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { Failure } from "../../../src/cli/failure.ts";
 import type { Invocation } from "../../../src/cli/invocation.ts";
 import { openrcScript, systemdUnit } from "../../../src/cli/service-files.ts";
-import { plainTerminal } from "../../../src/cli/terminal.ts";
-import { unit } from "../../../src/cli/unit.ts";
+import { plainTerminal } from "../../../src/cli/screens/terminal.ts";
+import { unit } from "../../../src/cli/verbs/unit.ts";
 
 const plain = { binary: "/usr/local/bin/mem-agent", config: null };
 

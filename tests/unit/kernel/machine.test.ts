@@ -13,7 +13,7 @@ import {
   parseMachineId,
   parseProductUuid,
   readMachineSeed,
-} from "../../../src/kernel/machine-id.ts";
+} from "../../../src/system/machine-id.ts";
 import { guestFiles, guestNames, guestRoot, Tree } from "./fixtures.ts";
 import { expectSturdy } from "./mutate.ts";
 

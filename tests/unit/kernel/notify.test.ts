@@ -3,8 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { datagramSocket } from "../../../src/kernel/libc.ts";
-import { notifyAddress, ServiceManager, watchdogPeriodMs } from "../../../src/kernel/notify.ts";
+import { datagramSocket } from "../../../src/system/libc.ts";
+import { notifyAddress, ServiceManager, watchdogPeriodMs } from "../../../src/system/notify.ts";
 
 describe("notifyAddress", () => {
   const rows: readonly [string, string | null][] = [

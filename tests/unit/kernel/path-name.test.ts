@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync } from "node:fs";
-import { decodeName, displayPath, encodeName, fsPath } from "../../../src/kernel/path-name.ts";
+import { decodeName, displayPath, encodeName, fsPath } from "../../../src/system/path-name.ts";
 import { Tree } from "./fixtures.ts";
 import { seeded } from "./mutate.ts";
 

@@ -11,7 +11,7 @@ import {
   readTextIfThere,
   under,
   writePath,
-} from "../../../src/kernel/pseudo-file.ts";
+} from "../../../src/system/pseudo-file.ts";
 import { Tree } from "./fixtures.ts";
 
 describe("PseudoFile", () => {

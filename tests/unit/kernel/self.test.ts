@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { OwnExecutable, parseFileMappings } from "../../../src/kernel/executable-pages.ts";
-import { mount, unmount } from "../../../src/kernel/libc.ts";
-import { pageBytes } from "../../../src/kernel/page-size.ts";
+import { OwnExecutable, parseFileMappings } from "../../../src/system/executable-pages.ts";
+import { mount, unmount } from "../../../src/system/libc.ts";
+import { pageBytes } from "../../../src/system/page-size.ts";
 import {
   capability,
   hasCapability,
@@ -13,7 +13,7 @@ import {
   parseSelfStatus,
   readSelfStatus,
   spareDescriptors,
-} from "../../../src/kernel/self.ts";
+} from "../../../src/system/self.ts";
 import { Tree } from "./fixtures.ts";
 import { expectSturdy } from "./mutate.ts";
 

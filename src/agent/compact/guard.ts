@@ -1,0 +1,77 @@
+/** Watches the system's pressure while a compaction is under way. Exists only that long: at rest nothing is armed. */
+import type { Clock } from "../../base/clock.ts";
+import { isFault } from "../../base/fault.ts";
+import { isAbove, SlidingPressure, triggerPercent, type StallReading } from "../../core/pressure.ts";
+import { readSomeTotalUs, systemPressurePath } from "../../kernel/pressure.ts";
+import { PressureTrigger } from "../../kernel/pressure-trigger.ts";
+
+const resources = ["memory", "io"] as const;
+
+/** Window of the share that stops a compaction: the shortest that every kernel accepts for a trigger. */
+export const guardWindowMs = 500;
+
+/** The system's stall totals now. Faults: `missing` or `unsupported` (PSI is off), `malformed`. */
+export function readSystemStall(root: string, clock: Clock): StallReading {
+  const [memoryUs, ioUs] = resources.map((resource) => readSomeTotalUs(systemPressurePath(root, resource)));
+  return { atMs: clock.monotonicMs(), self: { memoryUs: memoryUs ?? null, ioUs: ioUs ?? null }, children: null };
+}
+
+export class CompactGuard implements Disposable {
+  readonly #root: string;
+  readonly #clock: Clock;
+  readonly #limitPercent: number;
+  readonly #sliding: SlidingPressure;
+  #triggers: PressureTrigger[] = [];
+  #readMs: number;
+  /** Until then the totals are read at every look: a trigger has fired and fires again only after its window. */
+  #suspectUntilMs: number;
+
+  /** Arms the triggers. Where the kernel refuses them the totals, read at every look, do the work. */
+  constructor(root: string, clock: Clock, limitPercent: number) {
+    this.#root = root;
+    this.#clock = clock;
+    this.#limitPercent = limitPercent;
+    const start = readSystemStall(root, clock);
+    this.#sliding = new SlidingPressure(start, guardWindowMs);
+    this.#readMs = start.atMs;
+    this.#suspectUntilMs = start.atMs;
+    this.#arm();
+  }
+
+  /** Percent of stall when it is above the limit now, else null. */
+  above(): number | null {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#triggers.length === 0 || this.#fired()) this.#suspectUntilMs = nowMs + guardWindowMs;
+    // Without suspicion a reading a window keeps the sliding share from going back too far.
+    if (nowMs > this.#suspectUntilMs && nowMs - this.#readMs < guardWindowMs) return null;
+    this.#readMs = nowMs;
+    const percent = this.#sliding.percent(readSystemStall(this.#root, this.#clock));
+    return isAbove(percent, this.#limitPercent) ? percent : null;
+  }
+
+  [Symbol.dispose](): void {
+    for (const trigger of this.#triggers) trigger[Symbol.dispose]();
+    this.#triggers = [];
+  }
+
+  #arm(): void {
+    const percent = triggerPercent(this.#limitPercent);
+    if (percent === null) return;
+    try {
+      for (const resource of resources) {
+        const file = systemPressurePath(this.#root, resource);
+        this.#triggers.push(PressureTrigger.open(file, percent, guardWindowMs));
+      }
+    } catch (error) {
+      // One resource without a trigger needs the totals at every look, and then the other trigger is of no use.
+      this[Symbol.dispose]();
+      if (!isFault(error)) throw error;
+    }
+  }
+
+  #fired(): boolean {
+    const events = PressureTrigger.pollAll(this.#triggers);
+    if (events.some((event) => event.news === "gone")) this[Symbol.dispose]();
+    return events.length > 0;
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * The agent with a settings file and an origin for each value: what the socket serves. It reads the file, follows its
+ * changes, and writes into it when asked to.
+ */
+import type { Clock, Timer } from "../../base/clock.ts";
+import { Fault, isFault, nullIfFault } from "../../base/fault.ts";
+import type { Log } from "../../base/log.ts";
+import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../../config/change.ts";
+import { applyReload, saidValues, type LiveSettings, type Merged, type SettingChange } from "../../config/merge.ts";
+import { ruleId, ruleValues } from "../../config/rules.ts";
+import { settingList, type SettingsOverrides } from "../../config/schema.ts";
+import { readKernelRelease } from "../../kernel/kernel-release.ts";
+import { readEnabled } from "../../kernel/lru-gen.ts";
+import { pageBytes } from "../../system/page-size.ts";
+import { parsedConfig, readConfig, readConfigText } from "./config-read.ts";
+import { ConfigWatch } from "./config-watch.ts";
+import { replaceFile } from "./config-save.ts";
+import type { EventChoice, TimedEvent } from "../events.ts";
+import type { ChangeAnswer, DaemonFace, SettingInForce } from "../face.ts";
+import { LiveLog } from "./live-log.ts";
+import { MemAgent } from "../mem-agent.ts";
+import { ownCost } from "../own-cost.ts";
+import { readPrerequisiteFacts } from "../doctor/facts.ts";
+import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "../status.ts";
+
+export interface DaemonOptions {
+  readonly version: string;
+  /** The settings file, by its absolute path; it need not be there. */
+  readonly file: string;
+  readonly dryRun: boolean;
+  readonly kernelRoot: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const fileWarning = "config_file";
+const socketWarning = "control_socket";
+const watchWarning = "config_watch";
+
+/**
+ * A file that is wrong, empty or gone may be one that somebody is just writing: it is looked at once more after this
+ * time before it counts.
+ */
+const doubtMs = 1000;
+/** How often a save begins anew because the file changed under it. */
+const saveAttemptsMax = 5;
+
+/** Somebody asked for it, or the daemon looked by itself. */
+type ReloadWhy = "asked" | "seen";
+
+export class Daemon implements DaemonFace {
+  readonly version: string;
+  readonly #options: DaemonOptions;
+  readonly #agent: MemAgent;
+  readonly #started: string;
+  readonly #log: LiveLog;
+  #watch: ConfigWatch | null = null;
+  #loaded: string | null = null;
+  #fileProblems: readonly string[] = [];
+  #doubt: Timer | null = null;
+  /** Reloads and saves follow each other: each sees what the one before left. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** `live` are the settings that the caller read with `readSettings`, and made the log of. */
+  constructor(options: DaemonOptions, live: LiveSettings) {
+    const { version, kernelRoot, clock, log, dryRun } = options;
+    this.version = version;
+    this.#options = options;
+    this.#agent = new MemAgent({ kernelRoot, clock, log, dryRun });
+    this.#agent.adopt({ live, changes: [] }, false);
+    this.#started = this.#now();
+    this.#log = new LiveLog(log, live.settings.log, this.#agent.warnings);
+  }
+
+  /** Faults: as MemAgent's `start`. */
+  start(): void {
+    this.#agent.start();
+    const { file, clock } = this.#options;
+    this.#watch = new ConfigWatch({
+      path: file,
+      clock,
+      changed: () => void this.#follow(),
+      trouble: (why) => this.#noteWatch(why),
+    });
+    // It may have changed since it was read, when nobody watched it yet.
+    void this.#follow();
+    this.#agent.events.emit({ event: "started", version: this.version });
+  }
+
+  async stop(): Promise<void> {
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = null;
+    this.#doubt?.cancel();
+    await this.#agent.stop();
+    this.#agent.events.emit({ event: "stopped" });
+  }
+
+  /** To be called when the process is awake anyway: looks after the file's watch and the log's file. */
+  lookAround(): void {
+    this.#watch?.refresh();
+    this.#log.look();
+  }
+
+  /** What is wrong with the control socket, or null. */
+  noteSocket(why: string | null): void {
+    if (why === null) this.#agent.warnings.clear(socketWarning);
+    else this.#agent.warnings.raise(socketWarning, why, "mem-agent config show");
+  }
+
+  #noteWatch(why: string | null): void {
+    if (why === null) this.#agent.warnings.clear(watchWarning);
+    else {
+      const message = `${why}; changes of the settings file are seen within a minute`;
+      this.#agent.warnings.raise(watchWarning, message, "mem-agent reload");
+    }
+  }
+
+  status(): AgentStatus {
+    this.#log.look();
+    const { memcg, compact } = { memcg: this.#agent.memcgSummary(), compact: this.#agent.compactStatus() };
+    const warnings = this.#agent.warningList;
+    const { settings } = this.#agent;
+    return {
+      version: this.version,
+      pid: process.pid,
+      started: this.#started,
+      health: warnings.length === 0 ? "ok" : "warning",
+      warnings,
+      memcg,
+      compact,
+      config: {
+        file: this.#options.file,
+        loaded: this.#loaded,
+        problems: this.#fileProblems,
+        addr: settings.control.addr,
+      },
+      log_level: settings.log.level,
+      own: ownCost(),
+      kernel: this.#kernel(),
+    };
+  }
+
+  #kernel(): AgentStatus["kernel"] {
+    const root = this.#options.kernelRoot;
+    const facts = readPrerequisiteFacts(root);
+    const mask = nullIfFault(() => readEnabled(root));
+    return {
+      release: nullIfFault(() => readKernelRelease(root).release) ?? "unknown",
+      cgroup_version: facts.cgroup?.version ?? null,
+      pressure: facts.pressure.state === "ok",
+      page_bytes: pageBytes(),
+      lru_gen_mask: mask === null ? null : `0x${mask.toString(16).padStart(4, "0")}`,
+    };
+  }
+
+  memcgStatus(): MemcgStatus {
+    return this.#agent.memcgStatus();
+  }
+
+  compactStatus(): CompactStatus {
+    return this.#agent.compactStatus();
+  }
+
+  memcgSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer> {
+    return this.#set("change memcg settings", parseMemcgChange(change), options.save);
+  }
+
+  compactSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer> {
+    return this.#set("change compact settings", parseCompactChange(change), options.save);
+  }
+
+  logLevelSet(level: unknown, options: { save: boolean }): Promise<ChangeAnswer> {
+    return this.#set("change the log level", parseLogLevel(level), options.save);
+  }
+
+  #set(doing: string, change: ParsedChange, save: boolean): Promise<ChangeAnswer> {
+    return this.#inTurn(async () => {
+      const merged = save ? await this.#saved(doing, change) : this.#agent.merged(doing, change, "socket");
+      this.#adopt(merged);
+      return { changes: told(merged.changes), saved: save ? this.#options.file : null };
+    });
+  }
+
+  /**
+   * What a change makes of the settings, with the change written into the file. What the file says by now is read
+   * first: an edit that nobody has noticed yet would otherwise count as known, and never be applied.
+   */
+  async #saved(doing: string, change: ParsedChange): Promise<Merged> {
+    const { file } = this.#options;
+    const { saveIntoToml } = await import("../../config/save.ts");
+    for (let attempt = 0; attempt < saveAttemptsMax; attempt++) {
+      const { text } = await this.#reload("seen");
+      const merged = this.#agent.merged(doing, change, "socket");
+      const saved = await saveIntoToml(text ?? "", change.change, merged.live.settings, { file });
+      const live = { ...merged.live, file: await parsedConfig(saved, file) };
+      // From here to the new file nothing else of ours runs.
+      if (readConfigText(file) !== text) continue;
+      if (saved !== text) replaceFile(file, saved);
+      this.#loaded = this.#now();
+      return { live, changes: merged.changes };
+    }
+    throw new Fault("busy", `cannot save into ${file}: somebody else keeps writing it; try again`);
+  }
+
+  configShow(): readonly SettingInForce[] {
+    const { settings, origins } = this.#agent.live;
+    const base = settingList.map(({ section, key, name }) => ({
+      key: name,
+      rule: null,
+      value: (settings[section] as unknown as Readonly<Record<string, unknown>>)[key],
+      origin: origins.keys[name] ?? "default",
+    }));
+    const rules = settings.memcg.cgroups.flatMap((rule) => {
+      const id = ruleId(rule);
+      return ruleValues(rule).map(([key, value]) => ({
+        key: `memcg.${key}`,
+        rule: id,
+        value,
+        origin: origins.rules[id]?.[key] ?? "default",
+      }));
+    });
+    return [...base, ...rules];
+  }
+
+  reload(): Promise<ChangeAnswer> {
+    return this.#inTurn(async () => ({ changes: told((await this.#reload("asked")).changes), saved: null }));
+  }
+
+  /** SIGHUP: the file is read again, and the log file opened again under its name. */
+  async hangUp(): Promise<void> {
+    this.#log.reopen();
+    await this.#follow("asked");
+  }
+
+  /** As `reload`, for a change that nobody waits for: what is wrong is logged and shown, and not before a second look. */
+  #follow(why: ReloadWhy = "seen"): Promise<void> {
+    return this.#inTurn(async () => {
+      if (await this.#looksUnfinished()) {
+        this.#doubt ??= this.#options.clock.after(doubtMs, () => {
+          this.#doubt = null;
+          void this.#inTurn(() => this.#tryReload(why));
+        });
+      } else await this.#tryReload(why);
+    });
+  }
+
+  /** Whether the file may be half-written: it is wrong, or nothing is left of what it said. */
+  async #looksUnfinished(): Promise<boolean> {
+    try {
+      const { text } = await readConfig(this.#options.file);
+      return (text ?? "").trim() === "" && !saysNothing(this.#agent.live.file);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      return true;
+    }
+  }
+
+  async #tryReload(why: ReloadWhy): Promise<void> {
+    try {
+      await this.#reload(why);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+    }
+  }
+
+  async #reload(why: ReloadWhy): Promise<{ readonly text: string | null; readonly changes: readonly SettingChange[] }> {
+    this.#doubt?.cancel();
+    this.#doubt = null;
+    const { file, log } = this.#options;
+    try {
+      const { text, overrides } = await readConfig(file);
+      const merged = applyReload(this.#agent.live, overrides);
+      this.#loaded = text === null ? null : this.#now();
+      const mended = this.#fileProblems.length > 0;
+      this.#fileProblems = [];
+      this.#agent.warnings.clear(fileWarning);
+      this.#adopt(merged);
+      const count = merged.changes.length;
+      // Looks of our own that find nothing new are nobody's news.
+      if (count > 0 || mended || why === "asked") {
+        log.info(text === null ? "settings file gone" : "settings file read", { file, changes: count });
+        this.#agent.events.emit({ event: "reloaded", file, changes: count });
+      }
+      return { text, changes: merged.changes };
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      this.#rejectFile(error);
+      throw error;
+    }
+  }
+
+  /** What was in force stays so. Each problem is said once, not at each look at the same bad file. */
+  #rejectFile(fault: Fault): void {
+    const { file, log } = this.#options;
+    const known = this.#fileProblems.join("\n") === fault.problems.join("\n");
+    this.#fileProblems = fault.problems;
+    if (known) return;
+    for (const problem of fault.problems) log.error("settings file refused", { problem });
+    const more = fault.problems.length === 1 ? "" : ` (and ${fault.problems.length - 1} more)`;
+    const message = `settings file refused, the settings in force stay: ${fault.problems[0] ?? fault.message}${more}`;
+    this.#agent.warnings.raise(fileWarning, message, `mem-agent config check ${file}`);
+    this.#agent.events.emit({ event: "reload_failed", file, problems: fault.problems });
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock.wallMs()).toISOString();
+  }
+
+  /** One settings change after the other, whoever asks. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => null);
+    return result;
+  }
+
+  #adopt(merged: Merged): void {
+    this.#agent.adopt(merged, true);
+    this.#log.follow(merged.live.settings.log);
+  }
+
+  run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport> {
+    return this.#agent.run(what, options);
+  }
+
+  onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
+    return this.#agent.onEvent(listener, choice);
+  }
+}
+
+function told(changes: readonly SettingChange[]): ChangeAnswer["changes"] {
+  return changes.map(({ key, from, to }) => ({ key, from, to }));
+}
+
+function saysNothing(file: SettingsOverrides): boolean {
+  return saidValues(file).size === 0 && (file.memcg?.cgroups ?? []).length === 0;
+}

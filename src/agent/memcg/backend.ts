@@ -1,0 +1,48 @@
+/** What a memcg run needs of a way to find and evict cold memory. */
+import type { EndReason } from "../../core/reason.ts";
+import type { TargetState } from "./registry.ts";
+import type { BackendName } from "../status.ts";
+
+export interface AgingOutcome {
+  readonly aged: readonly TargetState[];
+  readonly failed: readonly { readonly target: TargetState; readonly error: unknown }[];
+}
+
+/** What a plan needs to know beside the target itself. */
+export interface PlanFacts {
+  readonly swapFreePages: number;
+  /** Pages above memory.min and memory.low; null where nothing is protected. */
+  readonly unprotectedPages: number | null;
+}
+
+export interface EvictPlan {
+  readonly do: "evict";
+  /** Up to which generation is evicted. */
+  readonly seq: number;
+  /** 0 file pages only, 200 anonymous only; null leaves it to the kernel. */
+  readonly swappiness: number | null;
+  readonly filePages: number;
+  readonly anonPages: number;
+  /** How much of both to evict at most. */
+  readonly pages: number;
+  /** The reason that the target ends with once `pages` are gone. */
+  readonly endsWith: EndReason;
+}
+
+export type Plan = EvictPlan | { readonly do: "end"; readonly why: EndReason };
+
+export interface Backend extends Disposable {
+  readonly name: BackendName;
+  /** Reads every target anew into the registry. `identify` also checks inodes: at the start of a run. */
+  look(identify: boolean): void;
+  /** No look is due soon: what was kept for the next one may go. */
+  rest(): void;
+  /** Ages these targets, until `goOn` says no. */
+  age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome>;
+  /** What to evict of a target in this run, or why nothing. */
+  plan(target: TargetState, facts: PlanFacts): Plan;
+  /** Evicts about `pages` pages of the target's cold memory. Resolves when the kernel is done with it. */
+  evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void>;
+  /** A target's run has ended, for which `askedPages` were planned; 0 where none were. */
+  ran(target: TargetState, askedPages: number): void;
+}

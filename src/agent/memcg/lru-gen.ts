@@ -1,0 +1,182 @@
+/** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
+import { Fault, isFault } from "../../base/fault.ts";
+import { generationsMax, planEviction } from "../../core/eviction.ts";
+import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
+import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
+import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
+import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
+import type { CgroupState, MemcgRegistry, SettingsOfTarget, TargetState } from "./registry.ts";
+
+/** One write ages so many targets at most, and about so many pages: what a stop or a pressure check waits for. */
+const agingTargetsMax = 64;
+const agingPagesMax = 1 << 18;
+
+/** What is needed of the kernel's file; it is disposed of with the backend. */
+export type LruGenFile = Pick<LruGen, "scan" | "write" | "rest"> & Disposable;
+
+export class LruGenBackend implements Backend {
+  readonly name = "lru_gen";
+  readonly #root: string;
+  readonly #tree: CgroupTree;
+  readonly #registry: MemcgRegistry;
+  readonly #settingsOf: SettingsOfTarget;
+  readonly #lruGen: LruGenFile;
+
+  constructor(
+    root: string,
+    tree: CgroupTree,
+    lruGen: LruGenFile,
+    registry: MemcgRegistry,
+    settingsOf: SettingsOfTarget,
+  ) {
+    this.#root = root;
+    this.#tree = tree;
+    this.#registry = registry;
+    this.#settingsOf = settingsOf;
+    this.#lruGen = lruGen;
+  }
+
+  look(identify: boolean): void {
+    if (identify) this.#registry.beginScan();
+    // Whoever is not shown any more has no generations.
+    else for (const target of this.#registry.targets()) target.generationCount = 0;
+    let cgroup: CgroupState | null = null;
+    let path: string | null = null;
+    let seenId: string | null = null;
+    this.#lruGen.scan((id, seenPath, node, generations, count) => {
+      // A dead cgroup with pages left is listed beside the living one of its name.
+      if (seenPath !== path || id !== seenId) {
+        path = seenPath;
+        seenId = id;
+        cgroup = identify ? this.#identify(seenPath, id) : this.#known(seenPath, id);
+      }
+      if (cgroup === null) return;
+      const target = identify
+        ? this.#registry.seeTarget(cgroup, node, this.#settingsOf)
+        : cgroup.targets.find((candidate) => candidate.node === node);
+      if (target === undefined) return;
+      copyGenerations(generations, count, target);
+    });
+    if (identify) this.#registry.endScan();
+  }
+
+  async age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome> {
+    const aged: TargetState[] = [];
+    const failed: { target: TargetState; error: unknown }[] = [];
+    for (const chunk of chunksOf(targets)) {
+      if (!goOn()) break;
+      if ((await this.#tryToAge(chunk)) === null) {
+        aged.push(...chunk);
+        continue;
+      }
+      // The first command that fails, and a signal, end the write: age the others one by one, the aged ones not again.
+      const before = new Map(chunk.map((target) => [target, target.maxSeq]));
+      this.look(false);
+      for (const target of chunk) {
+        const error = target.maxSeq === before.get(target) ? await this.#tryToAge([target]) : goneOrNull(target);
+        if (error === null) aged.push(target);
+        else if (error !== "interrupted") failed.push({ target, error });
+      }
+    }
+    return { aged, failed };
+  }
+
+  /** Ages these in one write. Null when all of it was done, else what ended it. */
+  async #tryToAge(targets: readonly TargetState[]): Promise<unknown> {
+    try {
+      return (await this.#lruGen.write(targets.map(ageCommand))) === "done" ? null : "interrupted";
+    } catch (error) {
+      return error;
+    }
+  }
+
+  plan(target: TargetState, facts: PlanFacts): Plan {
+    const { settings } = target;
+    return planEviction({
+      generations: target.generations,
+      agingCount: target.agings,
+      agingCountMin: settings.eviction_run_aging_count_min,
+      swap: settings.swap,
+      swappinessMax: settings.swappiness_max,
+      ...facts,
+    });
+  }
+
+  async evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void> {
+    const { id } = target.cgroup;
+    const swappiness = plan.swappiness ?? 0;
+    await this.#lruGen.write([formatEvict({ id, node: target.node, minSeq: plan.seq, swappiness, pages })]);
+  }
+
+  /** All that is known of a target the kernel itself remembers. */
+  ran(): void {}
+
+  rest(): void {
+    this.#lruGen.rest();
+  }
+
+  #identify(path: string, id: string): CgroupState | null {
+    // 0 marks a cgroup that is offline.
+    if (id === "0" || this.#registry.hasLiving(path)) return null;
+    try {
+      return this.#registry.seeCgroup(path, id, cgroupInode(this.#root, this.#tree, path));
+    } catch (error) {
+      if (isFault(error)) return null;
+      throw error;
+    }
+  }
+
+  #known(path: string, id: string): CgroupState | null {
+    const cgroup = this.#registry.cgroups.get(path);
+    return cgroup !== undefined && cgroup.id === id ? cgroup : null;
+  }
+
+  [Symbol.dispose](): void {
+    this.#lruGen[Symbol.dispose]();
+  }
+}
+
+/** The youngest four: there are no more, but the file does not promise it. */
+function copyGenerations(from: LruGenGenerations, count: number, target: TargetState): void {
+  const first = Math.max(0, count - generationsMax);
+  target.generationCount = count - first;
+  for (let index = first; index < count; index++) {
+    target.setGeneration(
+      index - first,
+      from.seqs[index] ?? 0,
+      from.agesMs[index] ?? 0,
+      from.anonPages[index] ?? 0,
+      from.filePages[index] ?? 0,
+    );
+  }
+}
+
+function goneOrNull(target: TargetState): Fault | null {
+  if (target.generationCount > 0) return null;
+  return new Fault("vanished", `cannot age ${target.cgroup.path}: it was removed; nothing is to be done`);
+}
+
+function ageCommand(target: TargetState): string {
+  return formatAge({
+    id: target.cgroup.id,
+    node: target.node,
+    maxSeq: target.maxSeq ?? 0,
+    swap: target.settings.swap,
+  });
+}
+
+function* chunksOf(targets: readonly TargetState[]): Generator<readonly TargetState[]> {
+  let chunk: TargetState[] = [];
+  let pages = 0;
+  for (const target of targets) {
+    const size = target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file");
+    if (chunk.length > 0 && (chunk.length >= agingTargetsMax || pages + size > agingPagesMax)) {
+      yield chunk;
+      chunk = [];
+      pages = 0;
+    }
+    chunk.push(target);
+    pages += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}

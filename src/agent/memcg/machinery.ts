@@ -1,0 +1,166 @@
+/**
+ * Gets everything ready that memcg runs need, keeps it for as long as it works, and decides when to change the way that
+ * memory is evicted.
+ *
+ * lru_gen is switched on, and debugfs mounted, when somebody asks for it: at the start, when memcg is enabled, when the
+ * backend is chosen. Switched off later it is somebody else's decision: it is told and waited for. With `auto` the runs go
+ * on through memory.reclaim once it stayed off for a while, and return to lru_gen when that is on again.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { Fault } from "../../base/fault.ts";
+import type { Logger } from "../../base/log.ts";
+import type { Settings } from "../../config/schema.ts";
+import { readCgroupTree, type CgroupTree } from "../../kernel/cgroup.ts";
+import { readKernelRelease } from "../../kernel/kernel-release.ts";
+import { lruGenEnabledAll, readEnabled } from "../../kernel/lru-gen.ts";
+import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
+import type { Backend } from "./backend.ts";
+import { isLruGenOn, type BackendChoice } from "../doctor/backend-choice.ts";
+import { LruGenBackend, type LruGenFile } from "./lru-gen.ts";
+import { Pace } from "./evict.ts";
+import { PressureReader } from "./pressure.ts";
+import { refaultSourceOf } from "../../core/refault.ts";
+import { RefaultKeeper } from "./refaults.ts";
+import type { MemcgRegistry, SettingsOfTarget } from "./registry.ts";
+import type { MemcgMachinery } from "./run.ts";
+import { MemoryReclaimBackend } from "./memory-reclaim.ts";
+import { meetPrerequisites } from "../doctor/prerequisites.ts";
+import type { BackendName } from "../status.ts";
+
+/** Runs in a row that find lru_gen off before `auto` goes on without it: who only tries something switches it back. */
+export const offRunsMax = 3;
+
+export interface MachineryOptions {
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly registry: MemcgRegistry;
+  readonly settingsOf: SettingsOfTarget;
+  /** Opens lru_gen's file; Faults as `LruGen.open`. */
+  readonly openLruGen: (root: string) => LruGenFile;
+}
+
+export class MachineryKeeper {
+  readonly #options: MachineryOptions;
+  readonly #pace = new Pace();
+  #machinery: MemcgMachinery | null = null;
+  #why = "not started";
+  #wanted: Settings["memcg"]["backend"] | null = null;
+  #mayMend = true;
+  /** Runs that found lru_gen off after it had been in use; null while nobody misses it. */
+  #offRuns: number | null = null;
+  #lastBackend: BackendName | null = null;
+
+  constructor(options: MachineryOptions) {
+    this.#options = options;
+  }
+
+  get current(): MemcgMachinery | null {
+    return this.#machinery;
+  }
+
+  /** Why the backend was taken, in one line. */
+  get why(): string {
+    return this.#why;
+  }
+
+  /** Somebody wants memcg to run: what the machine lacks may be mended once more. */
+  allowMending(): void {
+    this.#mayMend = true;
+  }
+
+  /**
+   * What a run needs under these settings. Faults: `missing` with one problem for each prerequisite, or while lru_gen is
+   * switched off and waited for; those of opening lru_gen.
+   */
+  ready(settings: Settings): MemcgMachinery {
+    const { backend } = settings.memcg;
+    if (this.#wanted !== backend) {
+      this.#wanted = backend;
+      this.allowMending();
+    }
+    if (this.#mayMend) {
+      this.#offRuns = null;
+      this.close();
+    }
+    if (backend !== "memory_reclaim") this.#heedSwitch(backend);
+    this.#machinery ??= this.#open(settings);
+    return this.#machinery;
+  }
+
+  close(): void {
+    this.#machinery?.backend[Symbol.dispose]();
+    this.#machinery = null;
+  }
+
+  /** Somebody may have switched lru_gen off since, or on again: it is theirs to do, and ours to notice. */
+  #heedSwitch(wanted: "auto" | "lru_gen"): void {
+    const name = this.#machinery?.backend.name ?? null;
+    if (name !== "lru_gen" && this.#offRuns === null) return;
+    if (isLruGenOn(readEnabled(this.#options.root))) {
+      if (this.#offRuns === null) return;
+      this.#offRuns = null;
+      // Whoever switched it on wants it used: debugfs, should it have gone meanwhile, is mounted again.
+      this.allowMending();
+      this.close();
+      // The kernel sorted all pages anew, and not by age.
+      this.#options.registry.restart();
+      return;
+    }
+    if (name === "memory_reclaim") return;
+    this.close();
+    this.#offRuns = (this.#offRuns ?? 0) + 1;
+    if (wanted === "auto" && this.#offRuns >= offRunsMax) return;
+    throw new Fault(
+      "missing",
+      `cannot age: lru_gen was switched off; echo ${lruGenEnabledAll} > /sys/kernel/mm/lru_gen/enabled`,
+    );
+  }
+
+  #open(settings: Settings): MemcgMachinery {
+    const { root, clock, log, registry } = this.#options;
+    const { cgroups: _, ...memcg } = settings.memcg;
+    const needs = { memcg: { ...memcg, disabled: false }, compact: settings.compact };
+    const mending = this.#mayMend ? "mend" : "look";
+    // Once: what could not be mended is not tried, and told, in each period.
+    this.#mayMend = false;
+    const { choice, facts } = meetPrerequisites(root, needs, log, mending);
+    const tree = readCgroupTree(root);
+    const pageBytes = kernelPageBytes();
+    const lruGenOn = facts.lruGenMask !== null && isLruGenOn(facts.lruGenMask);
+    const source = refaultSourceOf(readKernelRelease(root), lruGenOn);
+    const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());
+    const backend = this.#openBackend(choice.backend, tree, pageBytes);
+    this.#tell(backend.name, choice);
+    return {
+      root,
+      tree,
+      pageBytes,
+      clock,
+      log,
+      backend,
+      registry,
+      pressure: new PressureReader(root, tree, clock),
+      refaults,
+      pace: this.#pace,
+    };
+  }
+
+  #openBackend(name: BackendName | null, tree: CgroupTree, pageBytes: number): Backend {
+    if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
+    const { root, registry, settingsOf, openLruGen, clock } = this.#options;
+    return name === "lru_gen"
+      ? new LruGenBackend(root, tree, openLruGen(root), registry, settingsOf)
+      : new MemoryReclaimBackend({ root, tree, pageBytes, registry, settingsOf, clock });
+  }
+
+  #tell(name: BackendName, choice: BackendChoice): void {
+    this.#why =
+      this.#offRuns === null ? choice.why : "lru_gen was switched off while it was in use; memory.reclaim is there";
+    if (this.#lastBackend === name) return;
+    // What one backend saw means nothing to the other.
+    if (this.#lastBackend !== null) this.#options.registry.restart();
+    this.#lastBackend = name;
+    this.#options.log.info(`cold memory is found by ${name}`, { why: this.#why });
+  }
+}

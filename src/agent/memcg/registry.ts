@@ -1,0 +1,311 @@
+/**
+ * What is remembered of each cgroup and of each target (one node of one cgroup) from run to run. A cgroup is its path
+ * and its inode: one that comes back under the same name has no history.
+ */
+import type { Effective } from "../../config/rules.ts";
+import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
+import { generationsMax, type Generation } from "../../core/eviction.ts";
+import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
+import type { StallReading } from "../../core/pressure.ts";
+import { noRefaults, type RefaultState, type RefaultVerdict } from "../../core/refault.ts";
+import { NumberRows } from "./number-rows.ts";
+
+const generationColumns = 4;
+const endsColumn = generationsMax * generationColumns;
+const targetColumns = endsColumn + endReasons.length;
+
+export class TargetState {
+  readonly cgroup: CgroupState;
+  readonly node: number;
+  settings: MemcgSettings;
+  rule: MemcgRule | null;
+  /** The row of this target: what the last look showed, oldest generation first, then how often it ended for each reason. */
+  readonly #rows: NumberRows;
+  readonly #row: number;
+  generationCount = 0;
+  /** Pages on the inactive lists, where those stand in for ages; null with the multi-gen LRU. */
+  inactive: { readonly anonPages: number; readonly filePages: number } | null = null;
+  /** When the last run of this target ended, on the monotonic clock; null before the first. */
+  ranMs: number | null = null;
+  /** Number of that run among those that were not asked for. */
+  ranOrdinal = 0;
+  runs = 0;
+  skips = 0;
+  /** Agings since this target is known: what eviction waits for. */
+  agings = 0;
+  evictions = 0;
+  evictedAnonPages = 0;
+  evictedFilePages = 0;
+  lastEvictedAnonPages = 0;
+  lastEvictedFilePages = 0;
+  lastEnd: EndReason | null = null;
+  lastError: string | null = null;
+  seenInScan = 0;
+
+  constructor(cgroup: CgroupState, node: number, settings: MemcgSettings, rule: MemcgRule | null, rows: NumberRows) {
+    this.#rows = rows;
+    this.#row = rows.take();
+    this.cgroup = cgroup;
+    this.node = node;
+    this.settings = settings;
+    this.rule = rule;
+  }
+
+  /** How often its part of a run ended for each reason. */
+  get ends(): Readonly<Record<EndReason, number>> {
+    const counts = noEnds();
+    for (const [index, reason] of endReasons.entries()) counts[reason] = this.#rows.get(this.#row, endsColumn + index);
+    return counts;
+  }
+
+  setGeneration(index: number, seq: number, ageMs: number, anonPages: number, filePages: number): void {
+    const at = index * generationColumns;
+    this.#rows.set(this.#row, at, seq);
+    this.#rows.set(this.#row, at + 1, ageMs);
+    this.#rows.set(this.#row, at + 2, anonPages);
+    this.#rows.set(this.#row, at + 3, filePages);
+  }
+
+  generation(index: number): Generation | null {
+    if (index < 0 || index >= this.generationCount) return null;
+    return {
+      seq: this.#number(index, 0),
+      ageMs: this.#number(index, 1),
+      anonPages: this.#number(index, 2),
+      filePages: this.#number(index, 3),
+    };
+  }
+
+  #number(index: number, column: number): number {
+    return this.#rows.get(this.#row, index * generationColumns + column);
+  }
+
+  /** Oldest first. */
+  get generations(): readonly Generation[] {
+    const list: Generation[] = [];
+    for (let index = 0; index < this.generationCount; index++) {
+      const generation = this.generation(index);
+      if (generation !== null) list.push(generation);
+    }
+    return list;
+  }
+
+  get maxSeq(): number | null {
+    return this.generationCount === 0 ? null : this.#number(this.generationCount - 1, 0);
+  }
+
+  get youngestAgeMs(): number {
+    return this.generationCount === 0 ? 0 : this.#number(this.generationCount - 1, 1);
+  }
+
+  /** Pages of one type in the generations up to and with `seq`; in all of them with Infinity. */
+  pagesUpTo(seq: number, type: "anon" | "file"): number {
+    let pages = 0;
+    for (let index = 0; index < this.generationCount; index++) {
+      if (this.#number(index, 0) > seq) break;
+      pages += this.#number(index, type === "anon" ? 2 : 3);
+    }
+    return pages;
+  }
+
+  end(reason: EndReason): void {
+    this.lastEnd = reason;
+    const column = endsColumn + endReasons.indexOf(reason);
+    this.#rows.set(this.#row, column, this.#rows.get(this.#row, column) + 1);
+  }
+
+  /** Called once, when nothing is to be known of it any more. */
+  forget(): void {
+    this.#rows.giveBack(this.#row);
+  }
+}
+
+export interface Judgement {
+  readonly verdict: RefaultVerdict;
+  readonly returnedPages: number;
+}
+
+export const noJudgement: Judgement = { verdict: "none", returnedPages: 0 };
+
+/** Most cgroups have none. */
+const noChildren: ReadonlySet<CgroupState> = new Set();
+
+interface Window extends StallReading {
+  atMs: number;
+  readonly self: { memoryUs: number | null; ioUs: number | null };
+  children: StallReading["children"];
+}
+
+export class CgroupState {
+  readonly path: string;
+  readonly inode: number;
+  readonly parent: CgroupState | null;
+  /** lru_gen's id, opaque. */
+  id: string;
+  targets: TargetState[] = [];
+  #children: Set<CgroupState> | null = null;
+  /** Where its stall is read: its own path, a parent's, "system", or null where nothing is to be had. */
+  pressureSource: string | null = null;
+  /** Made once: readings that are made anew in each run would lie between what is thrown away. */
+  readonly #window: Window = { atMs: 0, self: { memoryUs: null, ioUs: null }, children: null };
+  #windowBegun = false;
+  windowPercent: number | null = null;
+  /** The account of what was evicted and what came back. */
+  refault: RefaultState = noRefaults;
+  refaultedPages = 0;
+  /** What the last run's judgement said about the evictions before it. */
+  judgement: Judgement = noJudgement;
+  seenInScan = 0;
+
+  constructor(path: string, inode: number, id: string, parent: CgroupState | null) {
+    this.path = path;
+    this.inode = inode;
+    this.id = id;
+    this.parent = parent;
+  }
+
+  /** The reading at the start of the waiting period; null before the first run. */
+  get windowStart(): StallReading | null {
+    return this.#windowBegun ? this.#window : null;
+  }
+
+  /** Begins a waiting period with this reading; with null none is known until the next. */
+  set windowStart(reading: StallReading | null) {
+    this.#windowBegun = reading !== null;
+    if (reading === null) return;
+    this.#window.atMs = reading.atMs;
+    this.#window.self.memoryUs = reading.self.memoryUs;
+    this.#window.self.ioUs = reading.self.ioUs;
+    this.#window.children = reading.children;
+  }
+
+  get children(): ReadonlySet<CgroupState> {
+    return this.#children ?? noChildren;
+  }
+
+  adopt(child: CgroupState): void {
+    this.#children ??= new Set();
+    this.#children.add(child);
+  }
+
+  disown(child: CgroupState): void {
+    this.#children?.delete(child);
+  }
+
+  /** Forgets the nodes that a snapshot did not show: another backend tells nodes apart, or none. */
+  dropUnseen(scan: number): void {
+    if (this.targets.every((target) => target.seenInScan === scan)) return;
+    for (const target of this.targets) if (target.seenInScan !== scan) target.forget();
+    this.targets = this.targets.filter((target) => target.seenInScan === scan);
+  }
+
+  /** What tells it from another cgroup of the same name. */
+  get identity(): string {
+    return `${this.inode}:${this.path}`;
+  }
+}
+
+/** The settings of a target and the rule that they come from. */
+export type SettingsOfTarget = (path: string, node: number) => Effective;
+
+export class MemcgRegistry {
+  readonly cgroups = new Map<string, CgroupState>();
+  readonly #rows = new NumberRows(targetColumns);
+  #scan = 0;
+
+  get targetCount(): number {
+    let count = 0;
+    for (const cgroup of this.cgroups.values()) count += cgroup.targets.length;
+    return count;
+  }
+
+  *targets(): Generator<TargetState> {
+    for (const cgroup of this.cgroups.values()) yield* cgroup.targets;
+  }
+
+  /** Starts a snapshot: what is not seen until `endScan` is gone. */
+  beginScan(): void {
+    this.#scan++;
+  }
+
+  /**
+   * One cgroup of the snapshot. Called for a cgroup before it is called for the cgroups below it, as the kernel lists
+   * them. Of two with one name the later counts, the dead being older; see `hasLiving`.
+   */
+  seeCgroup(path: string, id: string, inode: number): CgroupState {
+    let cgroup = this.cgroups.get(path);
+    if (cgroup === undefined || cgroup.inode !== inode) {
+      if (cgroup !== undefined) this.#drop(cgroup);
+      cgroup = new CgroupState(path, inode, id, this.#parentOf(path));
+      cgroup.parent?.adopt(cgroup);
+      this.cgroups.set(path, cgroup);
+    }
+    cgroup.id = id;
+    cgroup.seenInScan = this.#scan;
+    return cgroup;
+  }
+
+  /** True when this snapshot has shown a cgroup whose id is its inode: another one of its name is dead. */
+  hasLiving(path: string): boolean {
+    const cgroup = this.cgroups.get(path);
+    return cgroup !== undefined && cgroup.seenInScan === this.#scan && cgroup.id === String(cgroup.inode);
+  }
+
+  seeTarget(cgroup: CgroupState, node: number, settingsOf: SettingsOfTarget): TargetState {
+    let target = cgroup.targets.find((candidate) => candidate.node === node);
+    if (target === undefined) {
+      const { settings, rule } = settingsOf(cgroup.path, node);
+      target = new TargetState(cgroup, node, settings, rule, this.#rows);
+      cgroup.targets.push(target);
+    }
+    target.seenInScan = this.#scan;
+    return target;
+  }
+
+  /** Forgets what the snapshot did not show, and returns it. */
+  endScan(): readonly CgroupState[] {
+    const gone: CgroupState[] = [];
+    for (const cgroup of this.cgroups.values()) {
+      if (cgroup.seenInScan === this.#scan) cgroup.dropUnseen(this.#scan);
+      else gone.push(cgroup);
+    }
+    for (const cgroup of gone) this.#drop(cgroup);
+    return gone;
+  }
+
+  /** What was seen of pages, and how often they were aged, holds no longer; the counts and accounts do. */
+  restart(): void {
+    for (const target of this.targets()) {
+      target.generationCount = 0;
+      target.inactive = null;
+      target.agings = 0;
+    }
+  }
+
+  /** Gives every target its settings anew, after a change. */
+  applySettings(settingsOf: SettingsOfTarget): void {
+    for (const target of this.targets()) {
+      const { settings, rule } = settingsOf(target.cgroup.path, target.node);
+      target.settings = settings;
+      target.rule = rule;
+    }
+  }
+
+  #drop(cgroup: CgroupState): void {
+    cgroup.parent?.disown(cgroup);
+    for (const target of cgroup.targets) target.forget();
+    if (this.cgroups.get(cgroup.path) === cgroup) this.cgroups.delete(cgroup.path);
+  }
+
+  #parentOf(path: string): CgroupState | null {
+    if (path === "/") return null;
+    let parent = path;
+    while (parent !== "/") {
+      const slash = parent.lastIndexOf("/");
+      parent = slash <= 0 ? "/" : parent.slice(0, slash);
+      const cgroup = this.cgroups.get(parent);
+      if (cgroup !== undefined) return cgroup;
+    }
+    return null;
+  }
+}

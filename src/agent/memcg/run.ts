@@ -1,0 +1,309 @@
+/**
+ * One memcg run: a snapshot, the pressure of the waiting period, aging, eviction (SPEC 4). The phases are here; what
+ * they decide is in core, how pages are found and evicted is the backend's.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { isFault, messageOf } from "../../base/fault.ts";
+import type { Logger } from "../../base/log.ts";
+import type { MemcgSettings } from "../../config/schema.ts";
+import { decideAging } from "../../core/aging.ts";
+import { isAbove } from "../../core/pressure.ts";
+import { overshootPages, unprotectedPages, type ProtectionReading } from "../../core/protection.ts";
+import { noEnds, type EndReason } from "../../core/reason.ts";
+import type { RefaultObservation } from "../../core/refault.ts";
+import { toleranceMs } from "../../core/schedule.ts";
+import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
+import { readMemoryProtection } from "../../kernel/memory-control.ts";
+import { readMeminfo } from "../../kernel/meminfo.ts";
+import { displayPath } from "../../system/path-name.ts";
+import type { Backend, EvictPlan } from "./backend.ts";
+import { evictTargets, type Pace } from "./evict.ts";
+import { EvictionGuards, waitingPercent, type PressureReader } from "./pressure.ts";
+import type { RefaultKeeper } from "./refaults.ts";
+import type { CgroupState, MemcgRegistry, TargetState } from "./registry.ts";
+import { UsageFiles } from "./usage.ts";
+
+/** What runs share. */
+export interface MemcgMachinery {
+  readonly root: string;
+  readonly tree: CgroupTree;
+  readonly pageBytes: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly backend: Backend;
+  readonly registry: MemcgRegistry;
+  readonly pressure: PressureReader;
+  readonly refaults: RefaultKeeper;
+  readonly pace: Pace;
+}
+
+/** What one run is asked. */
+export interface MemcgRunOrder {
+  readonly dryRun: boolean;
+  /** Whether a target takes part. Asked after the snapshot. */
+  readonly isDue: (target: TargetState) => boolean;
+  /** Why a target must stop now: shutdown, or switched off meanwhile. */
+  readonly stopReason: (target: TargetState) => EndReason | null;
+  /** `skipped`: its waiting period had too much pressure, and nothing was done. */
+  readonly ended: (target: TargetState, reason: EndReason, skipped: boolean) => void;
+}
+
+export interface MemcgRunOutcome {
+  readonly targets: readonly TargetState[];
+  readonly ends: Record<EndReason, number>;
+  readonly endOf: ReadonlyMap<TargetState, EndReason>;
+  readonly aged: number;
+  readonly skipped: number;
+  readonly batches: number;
+  /** What was evicted, or with dryRun would have been. */
+  readonly plans: ReadonlyMap<TargetState, EvictPlan>;
+}
+
+/** Runs what is due. Throws only when there is no snapshot to be had; a target that fails ends with `error`. */
+export async function runMemcg(machinery: MemcgMachinery, order: MemcgRunOrder): Promise<MemcgRunOutcome> {
+  const run = new MemcgRun(machinery, order);
+  try {
+    return await run.run();
+  } finally {
+    machinery.pressure.forget();
+    machinery.backend.rest();
+  }
+}
+
+class MemcgRun {
+  readonly #machinery: MemcgMachinery;
+  readonly #order: MemcgRunOrder;
+  readonly #ends = noEnds();
+  readonly #endOf = new Map<TargetState, EndReason>();
+  readonly #plans = new Map<TargetState, EvictPlan>();
+  readonly #observations = new Map<CgroupState, RefaultObservation | null>();
+  readonly #sitOuts = new Map<CgroupState, number>();
+  #skipped = 0;
+
+  constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
+    this.#machinery = machinery;
+    this.#order = order;
+  }
+
+  async run(): Promise<MemcgRunOutcome> {
+    const { backend, registry } = this.#machinery;
+    backend.look(true);
+    const targets = [...registry.targets()].filter((target) => this.#order.isDue(target));
+    const calm = this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
+    const aged = await this.#age(calm);
+    const ready = calm.filter((target) => !this.#endOf.has(target));
+    if (aged > 0 && ready.some(mayEvict)) backend.look(false);
+    for (const target of ready) this.#plan(target);
+    const batches = this.#order.dryRun ? this.#pretend() : await this.#evict();
+    this.#bookEvictions();
+    for (const target of ready) backend.ran(target, this.#askedPages(target));
+    return {
+      targets,
+      ends: this.#ends,
+      endOf: this.#endOf,
+      aged,
+      skipped: this.#skipped,
+      batches,
+      plans: this.#plans,
+    };
+  }
+
+  #askedPages(target: TargetState): number {
+    return this.#order.dryRun ? 0 : (this.#plans.get(target)?.pages ?? 0);
+  }
+
+  #end(target: TargetState, ended: EndReason, failure: string | null = null, skipped = false): void {
+    if (this.#endOf.has(target)) return;
+    // The kernel answers EINVAL for a cgroup that was removed since the snapshot, and may go on listing it.
+    const vanished = (ended === "error" || ended === "no_progress") && isGone(this.#machinery, target.cgroup);
+    const reason = vanished ? "vanished" : ended;
+    const error = vanished ? null : failure;
+    this.#endOf.set(target, reason);
+    this.#ends[reason]++;
+    const failedBefore = target.lastError !== null;
+    target.lastError = error;
+    target.end(reason);
+    // Once, not in each period.
+    if (error !== null && !failedBefore) {
+      this.#machinery.log.warn("target failed", { path: displayPath(target.cgroup.path), node: target.node, error });
+    }
+    this.#order.ended(target, reason, skipped);
+  }
+
+  #isEnabled(target: TargetState): boolean {
+    target.runs++;
+    target.lastEvictedAnonPages = 0;
+    target.lastEvictedFilePages = 0;
+    if (!target.settings.disabled) return true;
+    this.#end(target, "disabled");
+    return false;
+  }
+
+  /** Leaves out what stalled in its waiting period; that period then goes on. The others begin a new one. */
+  #heedPressure(targets: readonly TargetState[]): readonly TargetState[] {
+    const { pressure } = this.#machinery;
+    const byCgroup = Map.groupBy(targets, (target) => target.cgroup);
+    const calm: TargetState[] = [];
+    for (const [cgroup, ofCgroup] of byCgroup) {
+      const reading = pressure.cached(cgroup);
+      cgroup.windowPercent = waitingPercent(cgroup, reading);
+      const passed = ofCgroup.filter((target) => {
+        return !isAbove(cgroup.windowPercent, target.settings.period_psi_percent_limit);
+      });
+      if (passed.length > 0 || cgroup.windowStart === null) cgroup.windowStart = reading;
+      calm.push(...passed);
+      for (const target of ofCgroup) if (!passed.includes(target)) this.#skip(target);
+    }
+    return calm;
+  }
+
+  #skip(target: TargetState): void {
+    target.skips++;
+    this.#skipped++;
+    this.#end(target, "pressure", null, true);
+  }
+
+  async #age(targets: readonly TargetState[]): Promise<number> {
+    const due = targets.filter((target) => {
+      const periodMs = target.settings.period_secs * 1000;
+      const { youngestAgeMs } = target;
+      return decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "age";
+    });
+    const { aged, failed } = await this.#machinery.backend.age(due, () => {
+      for (const target of due) {
+        const stop = this.#order.stopReason(target);
+        if (stop !== null) this.#end(target, stop);
+      }
+      return due.some((target) => !this.#endOf.has(target));
+    });
+    for (const target of aged) target.agings++;
+    for (const { target, error } of failed) {
+      if (isFault(error, "vanished")) this.#end(target, "vanished");
+      else this.#end(target, "error", messageOf(error));
+    }
+    return aged.length;
+  }
+
+  #plan(target: TargetState): void {
+    const { backend, refaults } = this.#machinery;
+    const { cgroup, settings } = target;
+    const stop = target.generationCount === 0 ? "vanished" : this.#order.stopReason(target);
+    if (stop !== null) {
+      this.#end(target, stop);
+      return;
+    }
+    const swapFreePages = this.#swapFreePages();
+    let plan = backend.plan(target, { swapFreePages, unprotectedPages: null });
+    if (plan.do === "evict") {
+      plan = backend.plan(target, { swapFreePages, unprotectedPages: this.#unprotectedPages(cgroup) });
+    }
+    const limit = settings.refault_percent_limit;
+    const observation = this.#observe(cgroup, settings, plan.do === "evict");
+    if (plan.do === "end") {
+      this.#end(target, plan.why);
+      return;
+    }
+    if (!this.#sitOuts.has(cgroup)) this.#sitOuts.set(cgroup, refaults.sitOut(cgroup, limit, !this.#order.dryRun));
+    if ((this.#sitOuts.get(cgroup) ?? 0) > 0) {
+      this.#end(target, "refaults");
+      return;
+    }
+    this.#observations.set(cgroup, observation);
+    this.#plans.set(target, plan);
+    this.#reserve(cgroup, plan.pages);
+  }
+
+  /** One observation a cgroup and run, however many nodes it has. */
+  #observe(cgroup: CgroupState, settings: MemcgSettings, evicting: boolean): RefaultObservation | null {
+    const known = this.#observations.get(cgroup);
+    if (known !== undefined) return known;
+    const observation = this.#machinery.refaults.judge(cgroup, settings.refault_percent_limit, evicting);
+    if (observation !== null) this.#observations.set(cgroup, observation);
+    return observation;
+  }
+
+  async #evict(): Promise<number> {
+    if (this.#plans.size === 0) return 0;
+    const { clock, backend, pace, pressure } = this.#machinery;
+    using guards = new EvictionGuards(pressure, this.#plans.keys());
+    using usage = new UsageFiles(this.#machinery.root, this.#machinery.tree, guards.armed);
+    const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
+    for (const { target } of plans) target.evictions++;
+    return await evictTargets(plans, {
+      clock,
+      backend,
+      guards,
+      pace,
+      usagePages: (target) => {
+        const bytes = usage.bytes(target);
+        return bytes === null ? null : bytes / this.#machinery.pageBytes;
+      },
+      stopReason: this.#order.stopReason,
+      isGone: (target) => isGone(this.#machinery, target.cgroup),
+      ended: (target, reason, error) => this.#end(target, reason, error),
+    });
+  }
+
+  #pretend(): number {
+    for (const [target, plan] of this.#plans) this.#end(target, plan.endsWith);
+    return 0;
+  }
+
+  #bookEvictions(): void {
+    for (const [cgroup, observation] of this.#observations) {
+      let pages = 0;
+      for (const target of cgroup.targets) pages += target.lastEvictedAnonPages + target.lastEvictedFilePages;
+      this.#machinery.refaults.evicted(cgroup, observation, pages);
+    }
+  }
+
+  #swapFree: number | null = null;
+
+  #swapFreePages(): number {
+    this.#swapFree ??= readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
+    return this.#swapFree;
+  }
+
+  readonly #protections = new Map<CgroupState, ProtectionReading>();
+
+  #unprotectedPages(cgroup: CgroupState): number | null {
+    const chain: ProtectionReading[] = [];
+    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) chain.push(this.#protection(at));
+    return unprotectedPages(chain, this.#machinery.pageBytes);
+  }
+
+  /** What one target is to lose is not there for the others below the same protection: nodes and siblings. */
+  #reserve(cgroup: CgroupState, pages: number): void {
+    const bytes = (pages + overshootPages) * this.#machinery.pageBytes;
+    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
+      const reading = this.#protection(at);
+      if (reading.usageBytes === null) continue;
+      this.#protections.set(at, { ...reading, usageBytes: reading.usageBytes - bytes });
+    }
+  }
+
+  #protection(cgroup: CgroupState): ProtectionReading {
+    let reading = this.#protections.get(cgroup);
+    if (reading === undefined) {
+      const { root, tree } = this.#machinery;
+      const { currentBytes, minBytes, lowBytes } = readMemoryProtection(root, tree, cgroup.path);
+      reading = { usageBytes: currentBytes, minBytes, lowBytes };
+      this.#protections.set(cgroup, reading);
+    }
+    return reading;
+  }
+}
+
+/** Only a target that was aged often enough needs its generations read again after aging. */
+function mayEvict(target: TargetState): boolean {
+  return target.agings >= target.settings.eviction_run_aging_count_min;
+}
+
+/** Whether the cgroup was removed; one that has its name by now is another. */
+function isGone({ root, tree }: MemcgMachinery, cgroup: CgroupState): boolean {
+  try {
+    return cgroupInode(root, tree, cgroup.path) !== cgroup.inode;
+  } catch (error) {
+    return isFault(error, "vanished");
+  }
+}

@@ -1,0 +1,304 @@
+/** The memcg feature for as long as the agent runs: when its targets are due, one run at a time, and what it says. */
+import type { Clock } from "../../base/clock.ts";
+import { Fault, isFault, messageOf } from "../../base/fault.ts";
+import type { Logger } from "../../base/log.ts";
+import { compileRules, type RuleBook } from "../../config/rules.ts";
+import type { Settings } from "../../config/schema.ts";
+import { noEnds, type EndReason } from "../../core/reason.ts";
+import { dueMs, isDue } from "../../core/schedule.ts";
+import { spreadFactor, spreadSeed } from "../../core/spread.ts";
+import { readMachineSeed } from "../../system/machine-id.ts";
+import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
+import { displayPath } from "../../system/path-name.ts";
+import type { Events } from "../events.ts";
+import type { LruGenFile } from "./lru-gen.ts";
+import { MachineryKeeper } from "./machinery.ts";
+import { MemcgRegistry, type TargetState } from "./registry.ts";
+import { runMemcg, type MemcgMachinery } from "./run.ts";
+import { runReport, targetStatus } from "./status.ts";
+import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "../status.ts";
+import type { Warnings } from "../warnings.ts";
+
+/** A status call reads the kernel's numbers anew unless it did so this short a time ago. */
+const freshMs = 1000;
+/** How soon a feature that failed is tried again, at the latest. */
+const healMsMax = 60_000;
+
+export interface MemcgServiceOptions {
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: Events;
+  readonly warnings: Warnings;
+  readonly settings: Settings;
+  /** Age and decide everything, evict nothing. */
+  readonly dryRun: boolean;
+  /** Opens lru_gen's file; Faults as `LruGen.open`. */
+  readonly openLruGen: (root: string) => LruGenFile;
+}
+
+export class MemcgService {
+  readonly #options: MemcgServiceOptions;
+  readonly #registry = new MemcgRegistry();
+  readonly #machinery: MachineryKeeper;
+  readonly #seed: number;
+  readonly #ends = noEnds();
+  #settings: Settings;
+  #rules: RuleBook;
+  #stopping = false;
+  #running: Promise<MemcgRunReport> | null = null;
+  #runs = 0;
+  /** Runs that were not asked for: each spreads what follows it by a factor of its own. */
+  #ordinal = 0;
+  #lookedMs: number | null = null;
+  #tryAgainMs = Number.NEGATIVE_INFINITY;
+  #lastRun: MemcgRunReport | null = null;
+  #evictedAnonPages = 0;
+  #evictedFilePages = 0;
+
+  constructor(options: MemcgServiceOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#rules = compileRules(options.settings.memcg);
+    this.#machinery = new MachineryKeeper({
+      ...options,
+      registry: this.#registry,
+      settingsOf: (path, node) => this.#rules.lookup(path, node),
+    });
+    this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
+  }
+
+  /** True when no target can be due: the base settings are off and no rule switches any cgroup on. */
+  get disabled(): boolean {
+    const { disabled, cgroups } = this.#settings.memcg;
+    return disabled && cgroups.every((rule) => rule.disabled !== false);
+  }
+
+  get running(): boolean {
+    return this.#running !== null;
+  }
+
+  /** Gets everything ready that a run needs. Faults: `missing` with one problem for each prerequisite. */
+  open(): void {
+    if (!this.disabled) this.#machinery.ready(this.#settings);
+  }
+
+  /** Stops the run that is under way at its next batch, and resolves when it has ended. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#running?.catch(() => null);
+    this.#machinery.close();
+  }
+
+  /** A run under way ends under the settings that it began with, unless they switch its targets off. */
+  applySettings(settings: Settings): void {
+    const before = this.#settings.memcg;
+    const wasDisabled = this.disabled;
+    this.#settings = settings;
+    if (before === settings.memcg) return;
+    if (wasDisabled && !this.disabled) this.#machinery.allowMending();
+    this.#rules = compileRules(settings.memcg);
+    if (this.#running === null) this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    this.#tryAgainMs = Number.NEGATIVE_INFINITY;
+    if (before.backend !== settings.memcg.backend) this.#lookedMs = null;
+  }
+
+  /** When something is due, on the monotonic clock; null while nothing can be. */
+  nextDueMs(): number | null {
+    if (this.disabled) return null;
+    let next = this.#lookedMs === null ? Number.NEGATIVE_INFINITY : this.#lookedMs + this.#shortestPeriodMs();
+    for (const target of this.#registry.targets()) {
+      if (!target.settings.disabled) next = Math.min(next, this.#dueMs(target));
+    }
+    return Math.max(next, this.#tryAgainMs);
+  }
+
+  /** New cgroups are looked for as often as the shortest of all periods. */
+  #shortestPeriodMs(): number {
+    const { cgroups, ...base } = this.#settings.memcg;
+    const periods = cgroups
+      .filter((rule) => !(rule.disabled ?? base.disabled))
+      .map((rule) => rule.period_secs ?? base.period_secs);
+    if (!base.disabled) periods.push(base.period_secs);
+    return Math.min(...periods) * 1000 * this.#spread(this.#ordinal);
+  }
+
+  /** Spread as the run was that it last took part in, so that other runs meanwhile do not move it. */
+  #dueMs(target: TargetState): number {
+    return dueMs(target.ranMs, target.settings.period_secs * 1000, this.#spread(target.ranOrdinal));
+  }
+
+  #spread(ordinal: number): number {
+    return spreadFactor(this.#seed, ordinal, this.#settings.memcg.spread_percent);
+  }
+
+  /**
+   * Runs what is due, or with `asked` every target. Faults: `busy` while a run is under way, `invalid` when switched off
+   * and asked, and what keeps the snapshot from being read.
+   */
+  async run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
+    if (this.#running !== null) throw new Fault("busy", "cannot run: a memcg run is under way; wait for it");
+    if (this.disabled) {
+      throw new Fault(
+        "invalid",
+        "cannot run: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it",
+      );
+    }
+    this.#running = this.#run(asked, dryRun || this.#options.dryRun);
+    try {
+      return await this.#running;
+    } finally {
+      this.#running = null;
+      this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    }
+  }
+
+  async #run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
+    const { clock, warnings } = this.#options;
+    const { backend } = this.#settings.memcg;
+    const startMs = clock.monotonicMs();
+    try {
+      const report = await this.#runWith(this.#machinery.ready(this.#settings), asked, dryRun, startMs);
+      // Another backend was chosen meanwhile: it begins at once.
+      if (this.#settings.memcg.backend !== backend) this.#lookedMs = null;
+      warnings.clear("memcg");
+      return report;
+    } catch (error) {
+      const periodMs = Math.min(this.#shortestPeriodMs(), healMsMax);
+      this.#tryAgainMs = clock.monotonicMs() + periodMs;
+      if (!isFault(error)) throw error;
+      // A fault without a list of problems is its own only one.
+      const lines = new Set([messageOf(error), ...error.problems]);
+      warnings.raise("memcg", [...lines].join("; "), "mem-agent doctor");
+      this.#machinery.close();
+      throw error;
+    }
+  }
+
+  async #runWith(machinery: MemcgMachinery, asked: boolean, dryRun: boolean, startMs: number): Promise<MemcgRunReport> {
+    const { clock, events } = this.#options;
+    const startedWallMs = clock.wallMs();
+    const cpuBefore = process.cpuUsage();
+    const outcome = await runMemcg(machinery, {
+      dryRun,
+      isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.settings.period_secs * 1000),
+      stopReason: (target) => this.#stopReason(target),
+      ended: (target, reason, skipped) => {
+        this.#ends[reason]++;
+        if (!events.heard) return;
+        const evicted = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * machinery.pageBytes;
+        const path = displayPath(target.cgroup.path);
+        events.emit({ event: "target_end", path, node: target.node, end: reason, skipped, evicted_bytes: evicted });
+      },
+    });
+    const endMs = clock.monotonicMs();
+    this.#runs++;
+    if (!asked) this.#ordinal++;
+    // What somebody only wanted to see leaves due what is due.
+    if (!asked || !dryRun || this.#options.dryRun) this.#bookTimes(outcome.targets, endMs);
+    for (const target of outcome.plans.keys()) {
+      this.#evictedAnonPages += target.lastEvictedAnonPages;
+      this.#evictedFilePages += target.lastEvictedFilePages;
+    }
+    const cpu = process.cpuUsage(cpuBefore);
+    const report = runReport(outcome, {
+      run: this.#runs,
+      dryRun,
+      startedWallMs,
+      wallMs: endMs - startMs,
+      cpuMs: (cpu.user + cpu.system) / 1000,
+      pageBytes: machinery.pageBytes,
+      agesKnown: machinery.backend.name === "lru_gen",
+    });
+    this.#lastRun = report;
+    this.#logRun(report);
+    events.emit({ event: "memcg_run", report });
+    return report;
+  }
+
+  #bookTimes(targets: readonly TargetState[], ranMs: number): void {
+    this.#lookedMs = ranMs;
+    for (const target of targets) {
+      target.ranMs = ranMs;
+      target.ranOrdinal = this.#ordinal;
+    }
+  }
+
+  #stopReason(target: TargetState): EndReason | null {
+    if (this.#stopping) return "stopped";
+    if (target.settings.disabled) return null;
+    return this.#rules.lookup(target.cgroup.path, target.node).settings.disabled ? "stopped" : null;
+  }
+
+  #logRun(report: MemcgRunReport): void {
+    const { anon_bytes, file_bytes } = report.would_evict_bytes ?? report.evicted_bytes;
+    const fields = {
+      run: report.run,
+      targets: report.targets,
+      aged: report.aged,
+      skipped: report.skipped,
+      [report.dry_run ? "would_evict_bytes" : "evicted_bytes"]: anon_bytes + file_bytes,
+      wall_secs: Number(report.wall_secs.toFixed(3)),
+      cpu_secs: Number(report.cpu_secs.toFixed(3)),
+    };
+    if (anon_bytes + file_bytes > 0) this.#options.log.info("memcg run", fields);
+    else this.#options.log.debug("memcg run", fields);
+  }
+
+  /** The numbers of this moment, where they can be had without disturbing a run. */
+  #refresh(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const machinery = this.#machinery.current;
+    if (machinery === null || this.#running !== null) return;
+    if (this.#refreshedMs !== null && nowMs - this.#refreshedMs < freshMs) return;
+    this.#refreshedMs = nowMs;
+    try {
+      machinery.backend.look(true);
+      machinery.backend.rest();
+    } catch (error) {
+      if (!isFault(error)) throw error;
+    }
+  }
+
+  #refreshedMs: number | null = null;
+
+  summary(): MemcgSummary {
+    const machinery = this.#machinery.current;
+    const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
+    let refaultedPages = 0;
+    for (const cgroup of this.#registry.cgroups.values()) refaultedPages += cgroup.refaultedPages;
+    const { refault_percent_limit: limit, cgroups } = this.#settings.memcg;
+    const priced = [limit, ...cgroups.map((rule) => rule.refault_percent_limit ?? 0)].some((percent) => percent > 0);
+    const nextMs = this.nextDueMs();
+    return {
+      disabled: this.disabled,
+      dry_run: this.#options.dryRun,
+      backend: machinery?.backend.name ?? null,
+      backend_why: this.#machinery.why,
+      running: this.running,
+      runs: this.#runs,
+      targets_count: this.#registry.targetCount,
+      evicted_bytes: {
+        anon_bytes: this.#evictedAnonPages * pageBytes,
+        file_bytes: this.#evictedFilePages * pageBytes,
+      },
+      refaulted_bytes: priced ? refaultedPages * pageBytes : null,
+      ends: { ...this.#ends },
+      last_run: this.#lastRun,
+      next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
+      refault_source: priced ? (machinery?.refaults.source ?? null) : null,
+    };
+  }
+
+  status(): Omit<MemcgStatus, "free"> {
+    this.#refresh();
+    const machinery = this.#machinery.current;
+    const nowMs = this.#options.clock.monotonicMs();
+    const view = {
+      pageBytes: machinery?.pageBytes ?? kernelPageBytes(),
+      backend: machinery?.backend.name ?? "lru_gen",
+      nextRunMs: (target: TargetState) => (target.settings.disabled ? null : Math.max(0, this.#dueMs(target) - nowMs)),
+    } as const;
+    return { ...this.summary(), targets: [...this.#registry.targets()].map((target) => targetStatus(target, view)) };
+  }
+}

@@ -1,0 +1,35 @@
+/** `config check`, `config default`, `config schema`: what can be said of the file without a daemon. */
+import { readFileSync } from "node:fs";
+import { faultFrom } from "../../base/fault.ts";
+import { sampleToml, settingsJsonSchema } from "../../config/docs.ts";
+import { formatProblem } from "../../config/problems.ts";
+import { parseConfig } from "../../config/toml.ts";
+import { exitCodes } from "../failure.ts";
+import { type Invocation, textOf } from "../invocation.ts";
+import { complain, writeJson, writeLines, writeOut } from "../output.ts";
+
+/** Prints every problem as `file:line:column: …` on stderr; exit 1 if there is any. */
+export async function configCheck(invocation: Invocation): Promise<number> {
+  const file = textOf(invocation, "file") ?? "";
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw faultFrom(error, `read ${file}`);
+  }
+  const { problems } = await parseConfig(text, { file });
+  for (const problem of problems) complain(formatProblem(problem));
+  if (problems.length > 0) return exitCodes.failed;
+  writeLines([`${file}: ok`]);
+  return exitCodes.done;
+}
+
+export function configDefault(): number {
+  writeOut(sampleToml());
+  return exitCodes.done;
+}
+
+export async function configSchema(): Promise<number> {
+  writeJson(await settingsJsonSchema());
+  return exitCodes.done;
+}
