@@ -4,7 +4,7 @@
  */
 import type { Origin } from "../config/merge.ts";
 import type { TimedEvent } from "./events.ts";
-import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "./status.ts";
+import type { AgentStatus, CompactStatus, HistoryStatus, MemcgStatus, RunReport } from "./status.ts";
 
 /** One setting in force. `rule` is null for a base setting. */
 export interface SettingInForce {
@@ -26,6 +26,8 @@ export interface DaemonFace {
   status(): AgentStatus;
   memcgStatus(): MemcgStatus;
   compactStatus(): CompactStatus;
+  /** What the runs of the last 24 hours did. */
+  history(): HistoryStatus;
   /** Validates and applies a change whole. Fault `invalid` with every problem, and then nothing is applied. */
   memcgSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer>;
   compactSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer>;

@@ -25,6 +25,7 @@ import { dueMs, isDue } from "../core/schedule.ts";
 import { LruGen } from "../kernel/lru-gen.ts";
 import { compactChildCommand } from "./compact/child.ts";
 import { Compactor } from "./compact/run.ts";
+import { History } from "./history.ts";
 import { Events, type EventChoice, type TimedEvent } from "./events.ts";
 import type { ChangeAnswer } from "./face.ts";
 import { MemcgService } from "./memcg/service.ts";
@@ -32,6 +33,7 @@ import { meetPrerequisites } from "./doctor/prerequisites.ts";
 import type {
   CompactRunReport,
   CompactStatus,
+  HistoryStatus,
   MemcgRunReport,
   MemcgStatus,
   MemcgSummary,
@@ -64,6 +66,9 @@ export class MemAgent {
   readonly #dryRun: boolean;
   readonly #memcg: MemcgService;
   readonly #compactor: Compactor;
+  readonly #history = new History();
+  /** What had come back when the last run was noted. */
+  #notedRefaultedBytes = 0;
   #live: LiveSettings;
   #timer: Timer | null = null;
   #ticking: Promise<void> | null = null;
@@ -156,6 +161,11 @@ export class MemAgent {
     return { ...this.#compactor.status(this.#live.settings.compact, secs), dry_run: this.#dryRun };
   }
 
+  /** What the runs of the last day did, minute by minute. */
+  history(): HistoryStatus {
+    return this.#history.status(this.#clock.monotonicMs(), this.#clock.wallMs());
+  }
+
   /** What is wrong now, oldest first. */
   get warningList(): readonly Warning[] {
     return this.warnings.list;
@@ -233,7 +243,20 @@ export class MemAgent {
   async #runMemcg(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
     const report = await this.#memcg.run(asked, dryRun);
     this.#compactor.noteEviction(report.evicted_bytes.anon_bytes + report.evicted_bytes.file_bytes);
+    if (!report.dry_run) this.#noteHistory(report);
     return report;
+  }
+
+  #noteHistory(report: MemcgRunReport): void {
+    const { refaulted_bytes: refaultedBytes, saved_bytes: savedBytes } = this.#memcg.summary();
+    this.#history.noteRun(this.#clock.monotonicMs(), {
+      evictedBytes: report.evicted_bytes.anon_bytes + report.evicted_bytes.file_bytes,
+      refaultedBytes: refaultedBytes === null ? null : Math.max(0, refaultedBytes - this.#notedRefaultedBytes),
+      savedBytes,
+      stallPercent: this.#memcg.stallPercentMax,
+      ends: report.ends,
+    });
+    this.#notedRefaultedBytes = refaultedBytes ?? 0;
   }
 
   async #runCompact(asked: boolean): Promise<CompactRunReport> {
@@ -248,6 +271,7 @@ export class MemAgent {
       this.warnings.clear("compact");
       this.events.emit({ event: "compact_run", report });
       const fields = { decision: report.decision, end: report.end ?? "none", wall_secs: report.wall_secs };
+      if (report.compacted) this.#history.noteCompaction(this.#clock.monotonicMs());
       if (report.compacted) this.#log.info("compaction", { ...fields, why: report.why });
       else this.#log.debug("compaction", { ...fields, why: report.why });
       return report;

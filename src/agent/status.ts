@@ -94,6 +94,13 @@ export interface MemcgStatus {
   readonly targets_count: number;
   readonly evicted_bytes: EvictedStatus;
   readonly refaulted_bytes: number | null;
+  /**
+   * Away now: evicted, and not read back by the cgroup that it was taken from. What another cgroup read again is not
+   * counted by the kernel, and so not taken off here.
+   */
+  readonly saved_bytes: number;
+  /** The integral of `saved_bytes` since the start, in bytes times seconds. */
+  readonly saved_byte_seconds: number;
   readonly ends: Readonly<Record<EndReason, number>>;
   readonly last_run: MemcgRunReport | null;
   readonly next_run_secs: number | null;
@@ -157,6 +164,23 @@ export interface CompactStatus {
   readonly child_pid: number | null;
   readonly reporting_order: number | null;
   readonly next_run_secs: number | null;
+}
+
+/** The minutes of the last 24 hours in which something ran, oldest first. It begins with the process. */
+export interface HistoryStatus {
+  readonly minutes: readonly {
+    readonly start: string;
+    readonly runs: number;
+    readonly evicted_bytes: number;
+    readonly refaulted_bytes: number;
+    /** Away at the end of that minute; null where only compactions ran. */
+    readonly saved_bytes: number | null;
+    /** Largest stall over a target's waiting period. */
+    readonly stall_percent: number | null;
+    readonly compactions: number;
+    /** What kept most targets from giving more; null where nothing was left to give. */
+    readonly held_back: EndReason | null;
+  }[];
 }
 
 export type RunReport = MemcgRunReport | CompactRunReport;

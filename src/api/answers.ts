@@ -25,6 +25,7 @@ export const answers: Answers = {
   compactStatus: (face) => face.compactStatus(),
   compactSet: (face, { body, save }) => face.compactSet(body, { save }),
   logLevelSet: (face, { body, save }) => face.logLevelSet(logLevelOf(body), { save }),
+  history: (face) => face.history(),
   configShow: (face) => face.configShow(),
   reload: (face) => face.reload(),
   run: (face, { body }) => {

@@ -53,6 +53,20 @@ export const metrics = {
         all: ({ memcg: { evicted_bytes } }) => ({ anon: evicted_bytes.anon_bytes, file: evicted_bytes.file_bytes }),
       }),
   },
+  savedBytes: {
+    name: "mem_agent_saved_bytes",
+    type: "gauge",
+    help: "Bytes that are away now: evicted, and not read back by the cgroup they were taken from.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.saved_bytes),
+  },
+  savedByteSeconds: {
+    name: "mem_agent_saved_byte_seconds_total",
+    type: "counter",
+    help: "The integral of mem_agent_saved_bytes over time, in bytes times seconds.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.saved_byte_seconds),
+  },
   refaultedBytes: {
     name: "mem_agent_refaulted_bytes_total",
     type: "counter",

@@ -4,7 +4,7 @@
  */
 import type { TimedEvent } from "../agent/events.ts";
 import type { ChangeAnswer, SettingInForce } from "../agent/face.ts";
-import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "../agent/status.ts";
+import type { AgentStatus, CompactStatus, HistoryStatus, MemcgStatus, RunReport } from "../agent/status.ts";
 
 export type Method = "GET" | "PATCH" | "PUT" | "POST";
 
@@ -105,6 +105,12 @@ export const routes = {
     body: '`{"level": "debug"}`',
     answer: changeAnswer,
     save: true,
+  }),
+  history: route<null, HistoryStatus>({
+    method: "GET",
+    path: "/v1/history",
+    text: "what the runs of the last 24 hours did, minute by minute",
+    answer: "as `mem-agent history --json`",
   }),
   configShow: route<null, readonly SettingInForce[]>({
     method: "GET",

@@ -141,6 +141,31 @@ const commands: readonly Command[] = [
     },
   ),
   verb(
+    "explain",
+    "why a cgroup was not evicted, or when it will be",
+    {
+      cgroup: {
+        type: "positional",
+        valueHint: "CGROUP",
+        description: "the cgroup's path, such as /system.slice/web.service",
+        required: true,
+      },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./verbs/explain.ts")).explain,
+  ),
+  verb(
+    "history",
+    "the runs of the last 24 hours: evicted, came back, saved, why not more",
+    {
+      since: { type: "string", valueHint: "SPAN", description: "only the last 30m, 2h, …; at most a day" },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./verbs/history.ts")).history,
+  ),
+  verb(
     "compactset",
     "change compaction settings of the running daemon",
     { ...save, ...json, ...addr },

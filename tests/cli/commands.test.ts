@@ -86,6 +86,9 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["memcgstatus", "--sort", "colt"], code: 2, stderr: ['"colt"', '"cold"', "path, cold, evicted, size"] },
     { args: ["memcgstatus", "--top", "0"], code: 2, stderr: ['--top "0"'] },
     { args: ["memcgstatus", "--path", "/a/../b"], code: 2, stderr: ["no path of a cgroup"] },
+    { args: ["explain"], code: 2, stderr: ["CGROUP is missing"] },
+    { args: ["explain", "/a/../b"], code: 2, stderr: ["no path of a cgroup"] },
+    { args: ["history", "--since", "2w"], code: 2, stderr: ['--since "2w"', "30m or 2h"] },
     { args: ["memcgset"], code: 2, stderr: ["nothing to set", "--memcg-period-secs", "--memcg-add"] },
     { args: ["memcgset", "--save"], code: 2, stderr: ["nothing to set"] },
     { args: ["compactset"], code: 2, stderr: ["nothing to set", "--compact-order"] },
@@ -129,7 +132,15 @@ describe("no daemon", () => {
 
 describe("status commands", () => {
   table([
-    { args: ["status"], code: 0, stdout: [`mem-agent ${version}  ok  up`, /^Given back {4}64\.0 MiB/m, "/init.scope"] },
+    {
+      args: ["status"],
+      code: 0,
+      stdout: [
+        `mem-agent ${version}  ok  up`,
+        /^Saved now {5}62\.0 MiB; evicted 64\.0 MiB, came back 2\.0 MiB$/m,
+        "/init.scope",
+      ],
+    },
     { args: ["status", "--addr", "unix:///nowhere/s"], code: 3, stderr: ["/nowhere/s"] },
     // Where the original has it.
     { args: ["--addr", "unix:///nowhere/s", "status"], code: 3, stderr: ["mem-agent status: ", "/nowhere/s"] },
@@ -140,6 +151,17 @@ describe("status commands", () => {
     { args: ["memcgstatus", "--path", "/init.*", "--long"], code: 0, stdout: ["untouched for 33 min", "EIO"] },
     { args: ["memcgstatus", "--path", "init.scope/"], code: 0, stdout: ["/init.scope", "1 of 4"] },
     { args: ["memcgstatus", "--path", "/none/**"], code: 0, stdout: ["No cgroup matches."] },
+    {
+      args: ["explain", "/init.scope"],
+      code: 0,
+      stdout: [/^\/init\.scope {2}node 1$/m, "Its last run failed: ", /^Stalled .* of 1 % in the waiting period/m],
+    },
+    {
+      args: ["explain", "/deep/init.scope"],
+      code: 1,
+      stderr: ["no cgroup /deep/init.scope", "did you mean /init.scope?"],
+    },
+    { args: ["history"], code: 0, stdout: ["Nothing ran in the last 1 d."] },
     { args: ["compactstatus"], code: 0, stdout: ["Compaction", "reportable (order 9)"] },
     {
       args: ["config", "show"],
@@ -152,6 +174,7 @@ describe("status commands", () => {
   for (const [args, key] of [
     [["status", "--json"], "health"],
     [["memcgstatus", "--json"], "targets"],
+    [["history", "--json"], "minutes"],
     [["compactstatus", "--json=true"], "decisions"],
   ] as const) {
     test(`${args.join(" ")} is what the socket says`, async () => {

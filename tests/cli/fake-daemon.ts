@@ -7,6 +7,7 @@ import type { ChangeAnswer, DaemonFace, SettingInForce } from "../../src/agent/f
 import type {
   AgentStatus,
   CompactStatus,
+  HistoryStatus,
   MemcgRunReport,
   MemcgStatus,
   RunReport,
@@ -20,7 +21,15 @@ import { version } from "../../src/cli/version.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../../src/config/change.ts";
 import { problemsFault } from "../../src/config/problems.ts";
 import { noEnds } from "../../src/core/reason.ts";
-import { agentStatus, compactReport, compactStatus, memcgReport, memcgStatus, target } from "../unit/api/fake-face.ts";
+import {
+  agentStatus,
+  compactReport,
+  compactStatus,
+  historyStatus,
+  memcgReport,
+  memcgStatus,
+  target,
+} from "../unit/api/fake-face.ts";
 
 const mebi = 1024 * 1024;
 
@@ -103,6 +112,10 @@ export class FakeDaemon implements DaemonFace {
 
   compactStatus(): CompactStatus {
     return compactStatus();
+  }
+
+  history(): HistoryStatus {
+    return historyStatus();
   }
 
   async #apply(ask: string, parsed: ParsedChange, save: boolean): Promise<ChangeAnswer> {

@@ -21,7 +21,7 @@ import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCost } from "../own-cost.ts";
 import { readPrerequisiteFacts } from "../doctor/facts.ts";
-import type { AgentStatus, CompactStatus, MemcgStatus, RunReport } from "../status.ts";
+import type { AgentStatus, CompactStatus, HistoryStatus, MemcgStatus, RunReport } from "../status.ts";
 
 export interface DaemonOptions {
   readonly version: string;
@@ -159,6 +159,10 @@ export class Daemon implements DaemonFace {
 
   compactStatus(): CompactStatus {
     return this.#agent.compactStatus();
+  }
+
+  history(): HistoryStatus {
+    return this.#agent.history();
   }
 
   memcgSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer> {

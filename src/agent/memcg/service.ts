@@ -5,6 +5,7 @@ import type { Logger } from "../../base/log.ts";
 import { compileRules, type RuleBook } from "../../config/rules.ts";
 import type { Settings } from "../../config/schema.ts";
 import { noEnds, type EndReason } from "../../core/reason.ts";
+import { noteSaved, savedBytes, type SavedState } from "../../core/saved.ts";
 import { dueMs, isDue } from "../../core/schedule.ts";
 import { spreadFactor, spreadSeed } from "../../core/spread.ts";
 import { readMachineSeed } from "../../system/machine-id.ts";
@@ -55,9 +56,11 @@ export class MemcgService {
   #lastRun: MemcgRunReport | null = null;
   #evictedAnonPages = 0;
   #evictedFilePages = 0;
+  #saved: SavedState;
 
   constructor(options: MemcgServiceOptions) {
     this.#options = options;
+    this.#saved = { bytes: 0, byteSecs: 0, atMs: options.clock.monotonicMs() };
     this.#settings = options.settings;
     this.#rules = compileRules(options.settings.memcg);
     this.#machinery = new MachineryKeeper({
@@ -200,6 +203,8 @@ export class MemcgService {
       this.#evictedAnonPages += target.lastEvictedAnonPages;
       this.#evictedFilePages += target.lastEvictedFilePages;
     }
+    const evictedBytes = (this.#evictedAnonPages + this.#evictedFilePages) * machinery.pageBytes;
+    this.#saved = noteSaved(this.#saved, endMs, savedBytes(evictedBytes, this.#refaultedBytes(machinery.pageBytes)));
     const cpu = process.cpuUsage(cpuBefore);
     const report = runReport(outcome, {
       run: this.#runs,
@@ -265,11 +270,9 @@ export class MemcgService {
   summary(): MemcgSummary {
     const machinery = this.#machinery.current;
     const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
-    let refaultedPages = 0;
-    for (const cgroup of this.#registry.cgroups.values()) refaultedPages += cgroup.refaultedPages;
-    const { refault_percent_limit: limit, cgroups } = this.#settings.memcg;
-    const priced = [limit, ...cgroups.map((rule) => rule.refault_percent_limit ?? 0)].some((percent) => percent > 0);
+    const refaultedBytes = this.#refaultedBytes(pageBytes);
     const nextMs = this.nextDueMs();
+    const saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), this.#saved.bytes);
     return {
       disabled: this.disabled,
       dry_run: this.#options.dryRun,
@@ -282,12 +285,32 @@ export class MemcgService {
         anon_bytes: this.#evictedAnonPages * pageBytes,
         file_bytes: this.#evictedFilePages * pageBytes,
       },
-      refaulted_bytes: priced ? refaultedPages * pageBytes : null,
+      refaulted_bytes: refaultedBytes,
+      saved_bytes: saved.bytes,
+      saved_byte_seconds: Math.round(saved.byteSecs),
       ends: { ...this.#ends },
       last_run: this.#lastRun,
       next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
-      refault_source: priced ? (machinery?.refaults.source ?? null) : null,
+      refault_source: refaultedBytes === null ? null : (machinery?.refaults.source ?? null),
     };
+  }
+
+  /** Null while no eviction has a price: then nobody asks what came back. */
+  #refaultedBytes(pageBytes: number): number | null {
+    const { refault_percent_limit: limit, cgroups } = this.#settings.memcg;
+    if (limit === 0 && cgroups.every((rule) => (rule.refault_percent_limit ?? 0) === 0)) return null;
+    let pages = 0;
+    for (const cgroup of this.#registry.cgroups.values()) pages += cgroup.refaultedPages;
+    return pages * pageBytes;
+  }
+
+  /** The largest stall over the waiting period of a cgroup, in percent; null where none is known. */
+  get stallPercentMax(): number | null {
+    let most: number | null = null;
+    for (const { windowPercent } of this.#registry.cgroups.values()) {
+      if (windowPercent !== null && (most === null || windowPercent > most)) most = windowPercent;
+    }
+    return most;
   }
 
   status(): Omit<MemcgStatus, "free"> {

@@ -120,6 +120,14 @@ export function memcgSummary(memcg: MemcgSummary): string {
   ]);
 }
 
+/** The headline: what is away now, and what it is made of. */
+export function savedText(memcg: MemcgSummary): string {
+  const { evicted_bytes: evicted, refaulted_bytes: refaulted, saved_bytes: saved } = memcg;
+  const anon = evicted.anon_bytes > 0 ? `, ${bytesText(evicted.anon_bytes)} of it anonymous` : "";
+  const back = refaulted === null ? "what came back is not counted" : `came back ${bytesText(refaulted)}`;
+  return `${bytesText(saved)}; evicted ${bytesText(evictedSum(evicted))}${anon}, ${back}`;
+}
+
 /** Which way is taken and why, and what stands in where what came back is not counted. */
 export function backendLines(memcg: MemcgSummary, terminal: Terminal): string[] {
   const { disabled, backend_why: why, refault_source: source } = memcg;
@@ -161,7 +169,7 @@ export function renderMemcgStatus(
     ...fieldLines(terminal, "Memory", memcgSummary(status)),
     ...backendLines(status, terminal),
     ...standInLines(status.targets, terminal),
-    ...fieldLines(terminal, "Given back", `${bytesText(evictedSum(status.evicted_bytes))}${ends(status)}`),
+    ...fieldLines(terminal, "Saved now", `${savedText(status)}${ends(status)}`),
     ...(status.free === null ? [] : fieldLines(terminal, "Free now", reportableText(status.free))),
     "",
   ];

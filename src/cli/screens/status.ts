@@ -4,7 +4,16 @@ import { bytesText, percentText, spanText } from "../../base/units.ts";
 import type { AgentStatus, MemcgStatus, OwnCost, TargetStatus, Warning } from "../../agent/status.ts";
 import { compactRunText, compactSummary, freeText } from "./compact.ts";
 import { generationsCell } from "./generations.ts";
-import { backendLines, bytesCell, endCell, evictedSum, memcgSummary, selectTargets, standInLines } from "./memcg.ts";
+import {
+  backendLines,
+  bytesCell,
+  endCell,
+  evictedSum,
+  memcgSummary,
+  savedText,
+  selectTargets,
+  standInLines,
+} from "./memcg.ts";
 import { clockText, countText } from "./quantity.ts";
 import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
 import { renderTable, type Column } from "./table.ts";
@@ -65,21 +74,8 @@ function warningLines(warning: Warning, nowMs: number, terminal: Terminal): stri
 
 function memcgLines(status: AgentStatus, nowMs: number, terminal: Terminal): string[] {
   const { memcg } = status;
-  const { evicted_bytes: evicted, refaulted_bytes: refaulted, last_run: last } = memcg;
-  const total = evictedSum(evicted);
-  const lines = fieldLines(
-    terminal,
-    "Given back",
-    joinParts([
-      `${bytesText(total)} since start`,
-      `file ${bytesText(evicted.file_bytes)}`,
-      `anon ${bytesText(evicted.anon_bytes)}`,
-      refaulted === null || total === 0
-        ? null
-        : `${bytesText(refaulted)} came back (${percentText((refaulted / total) * 100)})`,
-    ]),
-    "bold",
-  );
+  const { last_run: last } = memcg;
+  const lines = fieldLines(terminal, "Saved now", savedText(memcg), "bold");
   lines.push(...fieldLines(terminal, "Memory", memcgSummary(memcg)));
   lines.push(...backendLines(memcg, terminal));
   if (last === null) return [...lines, ...fieldLines(terminal, "  last run", "none yet")];

@@ -106,7 +106,7 @@ function addSamples(watched: Watched, before: AgentStatus, nowMs: number): void 
 }
 
 const evictedChart: ChartAbout = {
-  title: "Given back",
+  title: "Evicted",
   style: "green",
   spanSecs,
   rows: 4,

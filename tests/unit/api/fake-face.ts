@@ -5,6 +5,7 @@ import type {
   AgentStatus,
   CompactRunReport,
   CompactStatus,
+  HistoryStatus,
   MemcgRunReport,
   MemcgStatus,
   TargetStatus,
@@ -81,6 +82,8 @@ export function memcgStatus(targets: readonly TargetStatus[] = [target("/a")]): 
     targets_count: targets.length,
     evicted_bytes: { anon_bytes: 0, file_bytes: 64 * mebi },
     refaulted_bytes: 2 * mebi,
+    saved_bytes: 62 * mebi,
+    saved_byte_seconds: 620 * mebi,
     ends: { ...noEnds(), nothing_cold: 3, pressure: 1 },
     last_run: memcgReport(),
     next_run_secs: 120,
@@ -105,6 +108,20 @@ export const compactReport: CompactRunReport = {
   pressure_percent: 0.1,
   error: null,
 };
+
+export function historyStatus(): HistoryStatus {
+  const minute = {
+    start: "2026-01-02T03:04:00.000Z",
+    runs: 3,
+    evicted_bytes: 64 * mebi,
+    refaulted_bytes: 2 * mebi,
+    saved_bytes: 62 * mebi,
+    stall_percent: 0.3,
+    compactions: 0,
+    held_back: "refaults",
+  } as const;
+  return { minutes: [minute, { ...minute, start: "2026-01-02T03:59:00.000Z", compactions: 1, held_back: null }] };
+}
 
 export function compactStatus(): CompactStatus {
   return {
@@ -204,6 +221,10 @@ export class FakeFace implements DaemonFace {
   }
   compactStatus(): CompactStatus {
     return compactStatus();
+  }
+
+  history(): HistoryStatus {
+    return historyStatus();
   }
   memcgSet(change: unknown, options: { save: boolean }): Promise<ChangeAnswer> {
     return this.#change("memcgSet", change, options);
