@@ -32,7 +32,7 @@ const ordinaryFiles: Readonly<Record<string, string>> = {
 export function forbiddenImport(from: string, wanted: Import): string | null {
   const { specifier, typeOnly } = wanted;
   if (!specifier.startsWith(".")) return forbiddenPackage(from, specifier);
-  if (!/\.(ts|json|sh|txt|toml)$/.test(specifier)) return "imports of our own files end with .ts";
+  if (!/\.(ts|json|yml|md|sh|txt|toml)$/.test(specifier)) return "imports of our own files end with .ts";
 
   const to = posix.join(posix.dirname(from), specifier);
   if (!to.startsWith("src/")) return to === "package.json" ? null : "src imports nothing from outside src";

@@ -11,7 +11,8 @@ export async function metrics(invocation: Invocation): Promise<number> {
 }
 
 async function textFor(invocation: Invocation, dashboard: boolean, rules: boolean): Promise<string> {
-  if (dashboard) return (await import("../../api/dashboard.ts")).dashboardText();
-  if (rules) return (await import("../../api/alert-rules.ts")).alertRulesText();
+  if (dashboard)
+    return (await import("../../api/dashboard.json", { with: { type: "text" } })).default as unknown as string;
+  if (rules) return (await import("../../api/alerts.yml", { with: { type: "text" } })).default as string;
   return (await import("../ask.ts")).ask(invocation, "metrics");
 }

@@ -1,8 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { alertRules, alertRulesText } from "../../../src/api/alert-rules.ts";
-import { dashboardQueries, dashboardText } from "../../../src/api/dashboard.ts";
 import { shownTargetsMax } from "../../../src/api/metric-samples.ts";
 import { metricList, metrics, metricsTable, MetricsText } from "../../../src/api/metrics.ts";
 import type { TargetStatus } from "../../../src/agent/status.ts";
@@ -10,6 +8,25 @@ import { agentStatus, compactStatus, memcgStatus, target } from "./fake-face.ts"
 import { scratchDir } from "./served.ts";
 
 const mebi = 1024 * 1024;
+
+const alertRulesText = readFileSync(join(import.meta.dir, "../../../src/api/alerts.yml"), "utf8");
+const dashboardText = readFileSync(join(import.meta.dir, "../../../src/api/dashboard.json"), "utf8");
+interface AlertRule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: { readonly summary: string; readonly description: string };
+}
+const alertRules = (Bun.YAML.parse(alertRulesText) as { groups: [{ rules: AlertRule[] }] }).groups[0].rules;
+const dashboard = JSON.parse(dashboardText) as {
+  panels: {
+    id: number;
+    title: string;
+    gridPos: { x: number; y: number; w: number; h: number };
+    targets: { expr: string }[];
+  }[];
+};
+const dashboardQueries = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
 
 function textOf(targets: readonly TargetStatus[], exporter = new MetricsText(), evictedMiB = 64): string {
   const memcg = {
@@ -168,12 +185,16 @@ function series(name: string, values: string): object {
 }
 
 /** What promtool expects of one alert; it compares the annotations too, with what Prometheus fills in. */
-function fires(alertname: string, labels: object | null): object {
+function fires(alertname: string, labels: { readonly instance: string } | null): object {
   const rule = alertRules.find(({ alert }) => alert === alertname);
-  const [summary, description] = [rule?.summary, rule?.description].map((text) =>
-    text?.replaceAll("{{ $labels.instance }}", "bad").replaceAll("{{ $value }}", "2"),
+  const { summary: summaryText, description: descriptionText } = rule?.annotations ?? {};
+  const [summary, description] = [summaryText, descriptionText].map((text) =>
+    text?.replaceAll("{{ $labels.instance }}", labels?.instance ?? "").replaceAll("{{ $value }}", "2"),
   );
-  const expected = { exp_labels: { severity: "warning", ...labels }, exp_annotations: { summary, description } };
+  const expected = {
+    exp_labels: { severity: rule?.labels.severity, ...labels },
+    exp_annotations: { summary, description },
+  };
   return { eval_time: "3h", alertname, exp_alerts: labels === null ? [] : [expected] };
 }
 
@@ -188,7 +209,7 @@ describe.if(promtool !== null)("promtool", () => {
   test("takes the alert rules", async () => {
     using dir = scratchDir();
     const file = join(dir.path, "rules.yml");
-    writeFileSync(file, alertRulesText());
+    writeFileSync(file, alertRulesText);
     const said = await promtoolSays(["check", "rules", "--lint=all", "--lint-fatal", file]);
     expect(said.text).toContain(`SUCCESS: ${alertRules.length} rules found`);
     expect(said.exitCode).toBe(0);
@@ -196,7 +217,7 @@ describe.if(promtool !== null)("promtool", () => {
 
   test("finds that the rules fire when they should, and only then", async () => {
     using dir = scratchDir();
-    writeFileSync(join(dir.path, "rules.yml"), alertRulesText());
+    writeFileSync(join(dir.path, "rules.yml"), alertRulesText);
     const bad = { instance: "bad" };
     const tests = {
       rule_files: ["rules.yml"],
@@ -205,6 +226,8 @@ describe.if(promtool !== null)("promtool", () => {
           interval: "1m",
           input_series: [
             series(`${metrics.buildInfo.name}{instance="bad"}`, "1x180"),
+            series(`${metrics.buildInfo.name}{instance="good"}`, "1x180"),
+            series(`${metrics.buildInfo.name}{instance="gone"}`, "1x100"),
             series(`${metrics.configGood.name}{instance="bad"}`, "0x180"),
             series(`${metrics.configGood.name}{instance="good"}`, "1x180"),
             series(`${metrics.warnings.name}{instance="bad"}`, "2x180"),
@@ -228,7 +251,7 @@ describe.if(promtool !== null)("promtool", () => {
             series(`${metrics.cpu.name}{instance="good",mode="user"}`, "0+0.1x180"),
           ],
           alert_rule_test: [
-            fires("MemAgentAbsent", null),
+            fires("MemAgentAbsent", { instance: "gone" }),
             fires("MemAgentConfigRefused", bad),
             fires("MemAgentWarning", bad),
             fires("MemAgentRunOverdue", bad),
@@ -261,12 +284,9 @@ describe.if(promtool !== null)("promtool", () => {
 });
 
 describe("the dashboard", () => {
-  const dashboard = JSON.parse(dashboardText()) as {
-    panels: { id: number; title: string; gridPos: { x: number; y: number; w: number; h: number } }[];
-  };
   test("names only metrics that there are", () => {
     const names = new Set(metricList.map(({ name }) => name));
-    const used = dashboardText().match(/mem_agent_[a-z_]+/g) ?? [];
+    const used = dashboardText.match(/mem_agent_[a-z_]+/g) ?? [];
     expect(used.length).toBeGreaterThan(dashboardQueries.length - 1);
     expect(used.filter((name) => !names.has(name))).toEqual([]);
   });
