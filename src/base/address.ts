@@ -1,6 +1,9 @@
 /** Where a daemon listens: `unix:///path`, or the bare absolute path. */
 import { Fault } from "./fault.ts";
 
+/** Where the daemon listens unless it is told otherwise. */
+export const defaultAddress = "unix:///run/mem-agent.sock";
+
 /** A socket's path has 108 bytes in `sockaddr_un`, the last of them NUL; see unix(7). */
 export const socketPathBytesMax = 107;
 

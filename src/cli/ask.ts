@@ -1,5 +1,5 @@
 /** One question to the daemon, with its refusal as an exit code. */
-import { parseAddr } from "../base/address.ts";
+import { defaultAddress, parseAddr } from "../base/address.ts";
 import { isFault } from "../base/fault.ts";
 import { call, callEvents, type CallOptions, NoDaemon, Refused } from "../api/client.ts";
 import type { AnswerOf, EventLine, RouteName } from "../api/routes.ts";
@@ -7,8 +7,6 @@ import { exitCodes, Failure } from "./failure.ts";
 import { type Invocation, textOf } from "./invocation.ts";
 import { complain } from "./output.ts";
 import { version } from "./version.ts";
-
-const defaultAddress = "unix:///run/mem-agent.sock";
 
 /** Where the daemon is: `--addr`, else MEM_AGENT_ADDR, else the default. Failure `usage` for what is no address. */
 export function addressOf(invocation: Invocation): string {

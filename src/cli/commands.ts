@@ -249,18 +249,24 @@ const commands: readonly Command[] = [
     async () => (await import("./verbs/unit.ts")).unit,
   ),
   group("completions", "completions for a shell", [
-    verb("bash", "for bash: source <(mem-agent completions bash)", {}, async () => {
-      const { completionsBash } = await import("./verbs/completions.ts");
-      return () => completionsBash(program);
-    }),
-    verb("zsh", "for zsh: write it to a file _mem-agent in fpath", {}, async () => {
-      const { completionsZsh } = await import("./verbs/completions.ts");
-      return () => completionsZsh(program);
-    }),
-    verb("fish", "for fish: mem-agent completions fish | source", {}, async () => {
-      const { completionsFish } = await import("./verbs/completions.ts");
-      return () => completionsFish(program);
-    }),
+    verb(
+      "bash",
+      "for bash: source <(mem-agent completions bash)",
+      {},
+      async () => (await import("./verbs/completions.ts")).completionsBash,
+    ),
+    verb(
+      "zsh",
+      "for zsh: write it to a file _mem-agent in fpath",
+      {},
+      async () => (await import("./verbs/completions.ts")).completionsZsh,
+    ),
+    verb(
+      "fish",
+      "for fish: mem-agent completions fish | source",
+      {},
+      async () => (await import("./verbs/completions.ts")).completionsFish,
+    ),
   ]),
 ];
 

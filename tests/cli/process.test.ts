@@ -81,7 +81,7 @@ describe("completions pass the shells' own check", () => {
   }
 
   test("bash offers what may follow", async () => {
-    const script = `source <("$1" completions bash)
+    const script = `PATH="\${1%/*}:$PATH"; source <("$1" completions bash)
       offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mem_agent; echo "\${COMPREPLY[*]}"; }
       offer mem-agent memcgst
       offer mem-agent config ch
@@ -90,6 +90,15 @@ describe("completions pass the shells' own check", () => {
       offer mem-agent loglevelset cr`;
     const { stdout } = await runToEnd(["bash", "-c", script, "bash", await program()]);
     expect(stdout.split("\n")).toEqual(["memcgstatus", "check", "--memcg-swappiness-max", "true", "critical", ""]);
+  });
+
+  test.if(Bun.which("fish") !== null)("fish offers what may follow, with what it means", async () => {
+    const script = `set PATH (path dirname $argv[1]) $PATH
+      mem-agent completions fish | source
+      complete -C "mem-agent loglevelset cr"
+      complete -C "mem-agent memcgset --memcg-swapp"`;
+    const { stdout } = await runToEnd(["fish", "--no-config", "-c", script, await program()]);
+    expect(stdout).toMatch(/^critical\n--memcg-swappiness-max\t\S.*\n$/);
   });
 });
 

@@ -11,9 +11,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { buildTarget, buildTargets, type BuildTarget } from "../../build.ts";
-import { bashCompletions, fishCompletions, zshCompletions } from "../../src/cli/completion-scripts.ts";
-import { program } from "../../src/cli/commands.ts";
-import { completionEntries } from "../../src/cli/completion-entries.ts";
+import bashCompletions from "../../src/cli/completions/bash.sh" with { type: "text" };
+import fishCompletions from "../../src/cli/completions/fish.sh" with { type: "text" };
+import zshCompletions from "../../src/cli/completions/zsh.sh" with { type: "text" };
 import { binaryDefault, openrcScript, systemdUnit } from "../../src/cli/service-files.ts";
 import { version } from "../../src/cli/version.ts";
 import { sampleToml, settingsJsonSchema } from "../../src/config/docs.ts";
@@ -36,16 +36,15 @@ export function releaseName(target: BuildTarget): string {
 /** What every archive holds beside the executable; the same for all targets. */
 export async function companions(readme: string): Promise<readonly TarEntry[]> {
   const service = { binary: binaryDefault, config: null };
-  const entries = completionEntries(program);
   const texts: readonly (readonly [path: string, text: string, mode: number])[] = [
     ["README.md", readme, fileMode],
     ["mem-agent.toml", sampleToml(), fileMode],
     ["mem-agent.schema.json", `${JSON.stringify(await settingsJsonSchema(), null, 2)}\n`, fileMode],
     ["mem-agent.service", systemdUnit(service), fileMode],
     ["mem-agent.openrc", openrcScript(service), programMode],
-    ["completions/mem-agent.bash", bashCompletions(entries), fileMode],
-    ["completions/_mem-agent", zshCompletions(entries), fileMode],
-    ["completions/mem-agent.fish", fishCompletions(entries), fileMode],
+    ["completions/mem-agent.bash", bashCompletions, fileMode],
+    ["completions/_mem-agent", zshCompletions, fileMode],
+    ["completions/mem-agent.fish", fishCompletions, fileMode],
   ];
   return texts.map(([path, text, mode]) => ({ path, bytes: Buffer.from(text), mode }));
 }

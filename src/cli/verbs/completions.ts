@@ -1,21 +1,21 @@
-/** `completions`: scripts for the shells, from the command table. */
-import type { Command } from "../command-types.ts";
+/** `completions`: a stub for each shell, which asks the program what may follow. */
 import { exitCodes } from "../failure.ts";
 import { writeOut } from "../output.ts";
-import { completionEntries } from "../completion-entries.ts";
-import { bashCompletions, fishCompletions, zshCompletions } from "../completion-scripts.ts";
+import bash from "../completions/bash.sh" with { type: "text" };
+import fish from "../completions/fish.sh" with { type: "text" };
+import zsh from "../completions/zsh.sh" with { type: "text" };
 
-export function completionsBash(program: Command): number {
-  writeOut(bashCompletions(completionEntries(program)));
+export function completionsBash(): number {
+  writeOut(bash);
   return exitCodes.done;
 }
 
-export function completionsZsh(program: Command): number {
-  writeOut(zshCompletions(completionEntries(program)));
+export function completionsZsh(): number {
+  writeOut(zsh);
   return exitCodes.done;
 }
 
-export function completionsFish(program: Command): number {
-  writeOut(fishCompletions(completionEntries(program)));
+export function completionsFish(): number {
+  writeOut(fish);
   return exitCodes.done;
 }

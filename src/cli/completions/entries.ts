@@ -1,14 +1,15 @@
 /** What can follow what on a command line: the command table, flattened for the shells. */
 import type { ArgDef } from "citty";
-import { type Flag } from "../config/flags.ts";
-import { type Command, isGroup } from "./command-types.ts";
-import { settingFlagsOf } from "./setting-arguments.ts";
+import { type Flag } from "../../config/flags.ts";
+import { type Command, isGroup } from "../command-types.ts";
+import { settingFlagsOf } from "../setting-arguments.ts";
 
 /** What a value is, as far as a shell can help with it. */
 export type CompletionValue =
   | { readonly type: "none" }
   | { readonly type: "any" }
   | { readonly type: "file" }
+  | { readonly type: "cgroup" }
   | { readonly type: "choice"; readonly choices: readonly string[] };
 
 export interface CompletionFlag {
@@ -30,6 +31,7 @@ export interface CompletionEntry {
 const none: CompletionValue = { type: "none" };
 const help: CompletionFlag = { name: "--help", text: "what the command does", value: none };
 const fileHints: ReadonlySet<string> = new Set(["FILE", "PATH", "ADDRESS"]);
+const cgroupHints: ReadonlySet<string> = new Set(["CGROUP", "GLOB"]);
 
 function argumentValue(name: string, about: ArgDef): CompletionValue {
   if (about.type === "boolean") return none;
@@ -37,6 +39,7 @@ function argumentValue(name: string, about: ArgDef): CompletionValue {
   if (about.type === "positional" && name === "level") {
     return { type: "choice", choices: (about.valueHint ?? "").split("|") };
   }
+  if (cgroupHints.has(about.valueHint ?? "")) return { type: "cgroup" };
   const isFile = fileHints.has(about.valueHint ?? "") || name === "file";
   return { type: isFile ? "file" : "any" };
 }
