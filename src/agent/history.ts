@@ -23,7 +23,7 @@ const column = {
 const columns = 8;
 
 /** Ends that leave nothing behind that could have been evicted. */
-const finished: ReadonlySet<EndReason> = new Set(["nothing_cold", "not_ready", "disabled", "vanished"]);
+const finished: ReadonlySet<EndReason> = new Set(["evicted", "nothing_cold", "not_ready", "disabled", "vanished"]);
 
 /** What happened between the note before and this one. */
 export interface HistoryNote {

@@ -77,7 +77,7 @@ export interface MemcgRunReport {
     readonly would_evict_bytes: EvictedStatus | null;
     readonly end: EndReason;
   }[];
-  /** Cold memory by age: bytes untouched for at least so many seconds (dry run); null where the backend knows no ages. */
+  /** Cold memory by age: bytes untouched for so many seconds, and for less than the next row says (dry run); null where the backend knows no ages. */
   readonly cold_by_age: readonly { readonly age_secs: number; readonly bytes: number }[] | null;
 }
 

@@ -25,7 +25,11 @@ export interface EvictionInput {
   readonly agingCountMin: number;
   readonly swap: boolean;
   readonly swapFreePages: number;
+  /** What memory.swap.max of the cgroup and its parents leaves; null without any limit. */
+  readonly swapRoomPages: number | null;
   readonly swappinessMax: number;
+  /** How long cold pages must have been left alone. */
+  readonly coldAgeMsMin: number;
   /** Pages above memory.min and memory.low of the cgroup and its parents; null where nothing is protected. */
   readonly unprotectedPages: number | null;
 }
@@ -50,7 +54,9 @@ export function planEviction(input: EvictionInput): EvictionPlan {
   if (oldest === undefined || input.generations.length < generationsMax || input.agingCount < input.agingCountMin) {
     return { do: "end", why: "not_ready" };
   }
-  const swapRoom = Math.max(0, input.swapFreePages - swapFreePagesMin);
+  // Whoever aged: pages of the oldest generation were last touched before the next one was made.
+  if ((input.generations[1]?.ageMs ?? 0) < input.coldAgeMsMin) return { do: "end", why: "not_ready" };
+  const swapRoom = Math.min(Math.max(0, input.swapFreePages - swapFreePagesMin), input.swapRoomPages ?? Infinity);
   const swapping = input.swap && input.swappinessMax > 0;
   const anonPages = swapping ? Math.min(oldest.anonPages, swapRoom) : 0;
   const swapShort = swapping && anonPages < oldest.anonPages;
@@ -65,7 +71,7 @@ export function planEviction(input: EvictionInput): EvictionPlan {
     filePages: oldest.filePages,
     anonPages,
     pages: Math.min(cold, unprotected),
-    endsWith: unprotected < cold ? "protected" : swapShort ? "swap_full" : "nothing_cold",
+    endsWith: unprotected < cold ? "protected" : swapShort ? "swap_full" : "evicted",
   };
 }
 
@@ -127,19 +133,27 @@ export function judgeProgress(progress: Progress): ProgressDecision {
   return { do: "go_on", idleLooks: progress.idleLooks + 1 };
 }
 
+/** Pages that an eviction freed. */
+export interface Freed {
+  readonly filePages: number;
+  readonly anonPages: number;
+}
+
 /**
- * Pages that an eviction took away, between two looks. Three measures bound each other: what the cgroup's usage fell by
- * around each write (short, but blind to types), what left the cold generations (evicted or moved to a younger one), and
- * what left all generations (evicted, less what was newly read meanwhile).
+ * Splits what the kernel freed of a cgroup by type. Without swap all is file. Else in the proportion of what the whole
+ * machine lost in that time, the kernel not counting types for a cgroup, and no more anonymous pages than were there.
  */
-export function evictedPages(input: {
-  readonly usageFellPages: number | null;
-  readonly coldFellPages: number;
-  readonly allFellPages: number;
-}): number {
-  const most = Math.max(0, input.coldFellPages);
-  const least = Math.min(most, Math.max(0, input.allFellPages));
-  return input.usageFellPages === null ? least : Math.min(most, Math.max(least, input.usageFellPages));
+export function splitFreed(input: {
+  readonly pages: number;
+  readonly fileOnly: boolean;
+  readonly anonPagesMax: number;
+  /** What all reclaim of the machine took meanwhile. */
+  readonly machine: Freed;
+}): Freed {
+  const all = input.machine.anonPages + input.machine.filePages;
+  if (input.fileOnly || all === 0) return { filePages: input.pages, anonPages: 0 };
+  const anonPages = Math.min(input.anonPagesMax, Math.round((input.pages * input.machine.anonPages) / all));
+  return { filePages: input.pages - anonPages, anonPages };
 }
 
 /** Reading lru_gen costs with each cgroup of the machine: it may take this share of the time spent evicting. */

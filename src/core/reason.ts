@@ -2,6 +2,7 @@
 
 /** How one target's part of a memcg run ended (SPEC 4.5). */
 export const endReasons = [
+  "evicted",
   "nothing_cold",
   "no_progress",
   "pressure",
@@ -19,13 +20,14 @@ export type EndReason = (typeof endReasons)[number];
 
 /** What each reason means, for help and reference. */
 export const endReasonTexts: Readonly<Record<EndReason, string>> = {
-  nothing_cold: "no cold pages are left",
+  evicted: "all that was cold was evicted",
+  nothing_cold: "no cold pages were there",
   no_progress: "the kernel freed nothing although cold pages are there",
   pressure: "the cgroup stalled more than its limit allows",
-  swap_full: "only anonymous pages are cold and swap has no room",
+  swap_full: "only anonymous pages are cold, and swap or memory.swap.max has no room",
   protected: "what is left is under memory.min or memory.low",
   refaults: "too much of what was evicted came back; sitting out",
-  not_ready: "not aged often enough yet, or fewer than four generations",
+  not_ready: "not aged often enough yet, fewer than four generations, or the oldest is younger than two periods",
   vanished: "the cgroup was removed",
   disabled: "disabled by the settings",
   stopped: "the agent was asked to stop or its settings changed",

@@ -45,6 +45,8 @@ export interface ReclaimInput {
   readonly state: ReclaimState;
   readonly settings: Pick<MemcgSettings, "swap" | "swappiness_max" | "eviction_run_aging_count_min">;
   readonly swapFreePages: number;
+  /** What memory.swap.max of the cgroup and its parents leaves; null without any limit. */
+  readonly swapRoomPages: number | null;
   /** Pages above memory.min and memory.low of the cgroup and its parents; null where nothing is protected. */
   readonly unprotectedPages: number | null;
   /** Whether memory.reclaim takes `swappiness=` (seen: 6.12 and 7.2 do, 6.1 does not). */
@@ -85,7 +87,8 @@ export function planReclaim(input: ReclaimInput): ReclaimPlan {
   // Without the word the kernel swaps as vm.swappiness says, and nobody allowed it to.
   if (!swapping && !input.takesSwappiness && input.swapFreePages > 0) return { do: "end", why: "not_ready" };
 
-  const swapRoomPages = swapping ? Math.max(0, input.swapFreePages - swapFreePagesMin) : 0;
+  const swapFreePages = Math.min(Math.max(0, input.swapFreePages - swapFreePagesMin), input.swapRoomPages ?? Infinity);
+  const swapRoomPages = swapping ? swapFreePages : 0;
   const anonPages = Math.min(
     swapRoomPages,
     candidates(sizes.inactiveAnonPages, sizes.activeAnonPages, seenOf(input, "anonPages")),
@@ -103,7 +106,7 @@ export function planReclaim(input: ReclaimInput): ReclaimPlan {
     do: "reclaim",
     pages: Math.min(stepPages, unprotected),
     swappiness: input.takesSwappiness ? chooseSwappiness(anonPages, filePages, settings.swappiness_max) : null,
-    endsWith: unprotected < stepPages ? "protected" : "nothing_cold",
+    endsWith: unprotected < stepPages ? "protected" : "evicted",
   };
 }
 

@@ -8,7 +8,7 @@
  * charge down to the limit when it is shared by all of them. Afterwards it is tried again, since workloads end. Once all
  * that is still away could return within the limit, the eviction was calm, and halves the wait.
  *
- * memory.stat counts a cgroup and not a node: keep one state a cgroup, note what was evicted of all its nodes, and apply
+ * memory.stat counts a cgroup with its children, which the caller takes off, and not a node: keep one state a cgroup, note what was evicted of all its nodes, and apply
  * the decision to each. The state belongs to one incarnation of a cgroup (path and inode) and goes with it.
  *
  * See workingset_refault_file, workingset_refault_anon and pgsteal in Documentation/admin-guide/cgroup-v2.rst.
@@ -48,7 +48,7 @@ interface Account {
   readonly basePages: number;
   /** Evicted by us and not yet back. */
   readonly awayPages: number;
-  /** Evicted by others since (the kernel; ourselves in a child cgroup, which the counters include) and not yet back. */
+  /** Evicted by the kernel since and not yet back. */
   readonly othersAwayPages: number;
   readonly returnedPages: number;
   /** Evicted by us after `last`: part of the next difference of `stolenPages`. */
@@ -169,16 +169,14 @@ export function judgeRefaults(
 function charge(account: Account, last: RefaultObservation, now: RefaultObservation, stalled: boolean): Account {
   const refaulted = grownBy(last.refaultedPages, now.refaultedPages);
   const stolen = Math.max(0, grownBy(last.stolenPages, now.stolenPages) - account.unseenPages);
-  // A cgroup at its memory.max is evicted by the kernel and reads the same pages back all the time: none of ours.
-  const explained = Math.min(refaulted, stolen);
-  const unexplained = refaulted - explained;
-  const ourShare = account.awayPages / Math.max(1, account.awayPages + account.othersAwayPages);
-  const counted = Math.round(unexplained * ourShare);
+  const basePages = Math.max(account.basePages, now.residentPages);
+  // Nobody tells whose pages came back: ours and those of the kernel, which steals too, in proportion of what is away.
+  const othersAway = account.othersAwayPages + stolen;
+  const counted = Math.round((refaulted * account.awayPages) / Math.max(1, account.awayPages + othersAway));
   // Where refaults go uncounted, what the cgroup grew by while it waited for its disk is taken for them.
   const grown = Math.max(0, now.residentPages - last.residentPages + account.unseenPages);
   const ours = Math.min(account.awayPages, stalled ? Math.max(counted, grown) : counted);
-  const basePages = Math.max(account.basePages, now.residentPages);
-  const othersAwayPages = account.othersAwayPages + stolen - explained - Math.max(0, unexplained - ours);
+  const othersAwayPages = othersAway - Math.max(0, refaulted - ours);
   return {
     ...account,
     basePages,

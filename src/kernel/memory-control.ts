@@ -1,13 +1,11 @@
 /**
- * What a cgroup uses, and what of it is protected. Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+ * What a cgroup uses, what of it is protected, and what it may swap. Linux, Documentation/admin-guide/cgroup-v2.rst.
  *
- * v2: memory.current, memory.min, memory.low: bytes, or `max`. The root cgroup has none of these files.
- * v1: memory.usage_in_bytes.
+ * v2: memory.current, memory.min, memory.low, memory.swap.max, memory.swap.current: bytes, or `max`. The root cgroup has
+ * none of these files.
  */
-import { closeSync, openSync, readSync } from "node:fs";
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
-import type { FsPath } from "../system/path-name.ts";
-import { decimalOrNull, fileFault, malformed, readPathIfThere } from "../system/pseudo-file.ts";
+import { decimalOrNull, malformed, readPathIfThere } from "../system/pseudo-file.ts";
 
 /** Bytes, or `max`: no limit; of a protection: everything is protected. */
 export type ByteLimit = number | "max";
@@ -50,54 +48,10 @@ function amount(limit: ByteLimit | null): number | null {
   return limit === "max" ? null : limit;
 }
 
-/** What the cgroup and its children use. Null where the cgroup has no such file, or is gone. Faults: `denied`, `malformed`, `io`. */
-export function readUsageBytes(root: string, tree: CgroupTree, path: string): number | null {
-  return amount(readLimit(root, tree, path, usageName(tree)));
-}
-
-/** A number ends long before it. */
-const head = Buffer.allocUnsafeSlow(64);
-
-/** One cgroup's usage, kept open to be read around each step of an eviction. It never tells another cgroup of the name. */
-export class UsageFile implements Disposable {
-  readonly #path: FsPath;
-  readonly #fd: number;
-
-  /** Null where the cgroup has no such file, or is gone. Faults: `denied`, `io`. */
-  static open(root: string, tree: CgroupTree, path: string): UsageFile | null {
-    const file = cgroupFile(root, tree, path, usageName(tree));
-    try {
-      return new UsageFile(file, openSync(file, "r"));
-    } catch (error) {
-      const fault = fileFault(error, "open", file, "vanished");
-      if (fault.kind === "vanished") return null;
-      throw fault;
-    }
-  }
-
-  private constructor(path: FsPath, fd: number) {
-    this.#path = path;
-    this.#fd = fd;
-  }
-
-  /** Null when the cgroup is gone. Faults: `malformed`, `io`. */
-  readBytes(): number | null {
-    let length: number;
-    try {
-      length = readSync(this.#fd, head, 0, head.length, 0);
-    } catch (error) {
-      const fault = fileFault(error, "read", this.#path, "vanished");
-      if (fault.kind === "vanished") return null;
-      throw fault;
-    }
-    return amount(parseByteLimit(head.toString("latin1", 0, length), "a cgroup's usage"));
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
-  }
-}
-
-function usageName(tree: CgroupTree): string {
-  return tree.version === 1 ? "memory.usage_in_bytes" : "memory.current";
+/** Bytes that the cgroup may still swap out by its own limit; null where it has none, or no such file (the root, v1). Faults as above. */
+export function readSwapRoomBytes(root: string, tree: CgroupTree, path: string): number | null {
+  if (tree.version === 1) return null;
+  const max = readLimit(root, tree, path, "memory.swap.max");
+  if (max === null || max === "max") return null;
+  return Math.max(0, max - (amount(readLimit(root, tree, path, "memory.swap.current")) ?? 0));
 }

@@ -11,7 +11,7 @@
  */
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
 import { numberOf, sumOverReclaimers } from "../system/key-values.ts";
-import { malformed, readPath } from "../system/pseudo-file.ts";
+import { malformed, readPath, readPathIfThere } from "../system/pseudo-file.ts";
 
 export interface MemoryStat {
   readonly anonBytes: number;
@@ -75,6 +75,36 @@ export function parseRefaults(text: string): Refaults | null {
     if (both !== null) return { filePages: both, anonPages: 0, apart: false };
   }
   return null;
+}
+
+/** What evictions of user space are counted under. */
+export interface ProactiveSteal {
+  readonly pages: number;
+  /** False before 6.15, where what the kernel's own direct reclaim took is in it. */
+  readonly apart: boolean;
+}
+
+/** `pgsteal_proactive`; before Linux 6.15 such evictions count as `pgsteal_direct`. Null on v1. Fault `malformed`. */
+export function parseProactiveSteal(text: string): ProactiveSteal | null {
+  const proactive = numberOf(text, "pgsteal_proactive", place);
+  if (proactive !== null) return { pages: proactive, apart: true };
+  const pages = numberOf(text, "pgsteal_direct", place) ?? numberOf(text, "pgsteal", place);
+  return pages === null ? null : { pages, apart: false };
+}
+
+/**
+ * With `flush`, `cpu.stat` is read first: before 6.15 that makes the kernel add up what its CPUs hold back, so that the
+ * count is exact. Later kernels add up for memory.stat itself once some 64 changes for each CPU have come together.
+ * Faults: `vanished`, `denied`, `malformed`, `io`.
+ */
+export function readProactiveSteal(
+  root: string,
+  tree: CgroupTree,
+  path: string,
+  flush: boolean,
+): ProactiveSteal | null {
+  if (flush && tree.version === 2) readPathIfThere(cgroupFile(root, tree, path, "cpu.stat"));
+  return parseProactiveSteal(readPath(cgroupFile(root, tree, path, "memory.stat"), "vanished"));
 }
 
 /** Faults: `vanished`, `denied`, `malformed`, `io`. */

@@ -15,6 +15,9 @@ export interface Vmstat {
   /** Pages that reclaim took and looked at, by whatever asked for it. */
   readonly stealPages: number;
   readonly scanPages: number;
+  /** What reclaim took, by type, whoever asked for it and of whichever cgroup. */
+  readonly stealAnonPages: number;
+  readonly stealFilePages: number;
 }
 
 export interface CompactionCounters {
@@ -35,6 +38,8 @@ export function parseVmstat(text: string): Vmstat {
     compaction: parseCompaction(text),
     stealPages: sumOverReclaimers(text, "pgsteal", place) ?? 0,
     scanPages: sumOverReclaimers(text, "pgscan", place) ?? 0,
+    stealAnonPages: numberOf(text, "pgsteal_anon", place) ?? 0,
+    stealFilePages: numberOf(text, "pgsteal_file", place) ?? 0,
   };
 }
 

@@ -1,4 +1,5 @@
 /** What a memcg run needs of a way to find and evict cold memory. */
+import type { Freed } from "../../core/eviction.ts";
 import type { EndReason } from "../../core/reason.ts";
 import type { TargetState } from "./registry.ts";
 import type { BackendName } from "../status.ts";
@@ -11,6 +12,8 @@ export interface AgingOutcome {
 /** What a plan needs to know beside the target itself. */
 export interface PlanFacts {
   readonly swapFreePages: number;
+  /** What memory.swap.max leaves, up the tree; null without any limit. */
+  readonly swapRoomPages: number | null;
   /** Pages above memory.min and memory.low; null where nothing is protected. */
   readonly unprotectedPages: number | null;
 }
@@ -43,6 +46,8 @@ export interface Backend extends Disposable {
   plan(target: TargetState, facts: PlanFacts): Plan;
   /** Evicts about `pages` pages of the target's cold memory. Resolves when the kernel is done with it. */
   evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void>;
+  /** So much of the target went since `evict` began, by the kernel's count. */
+  freed(target: TargetState, freed: Freed): void;
   /** A target's run has ended, for which `askedPages` were planned; 0 where none were. */
   ran(target: TargetState, askedPages: number): void;
 }

@@ -1,25 +1,25 @@
 /**
  * The evictions of one run: every target with something cold gets its turn, one batch at a time, and each batch is
- * preceded by a look at pressure, triggers, settings and shutdown. Files the kernel must fill for every cgroup of the
- * machine are read only as often as their share of the time stays small.
+ * preceded by a look at pressure, triggers, settings and shutdown. What a batch freed is what the kernel counts. Files
+ * the kernel must fill for every cgroup of the machine are read only as often as their share of the time stays small.
  */
 import type { Clock } from "../../base/clock.ts";
 import { isFault, messageOf } from "../../base/fault.ts";
-import {
-  batchMs,
-  batchPagesAtStart,
-  evictedPages,
-  judgeProgress,
-  mayLook,
-  nextBatchPages,
-} from "../../core/eviction.ts";
+import { batchMs, batchPagesAtStart, judgeProgress, mayLook, nextBatchPages, type Freed } from "../../core/eviction.ts";
 import type { EndReason } from "../../core/reason.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
+import { freedBetween, type FreedCounter, type FreedReading } from "./freed.ts";
 import type { EvictionGuards } from "./pressure.ts";
 import type { TargetState } from "./registry.ts";
 
 /** A refusal may be a race with somebody who evicted or removed the same; more are an error. */
 const refusalsMax = 1;
+
+/**
+ * So many targets are written to in turn; another one follows when one of them has nothing more to give. Few enough that
+ * all have triggers, and that the pressure of each is read often.
+ */
+const writingMax = 16;
 
 /** One target under eviction. */
 class Job {
@@ -30,13 +30,18 @@ class Job {
   /** Nothing more is asked of it until the next look shows what is there. */
   parked = false;
   end: EndReason | null = null;
-  /** What the cgroup's usage fell by around the writes since the last look; null where usage is unknown. */
-  usageFellPages: number | null = 0;
   batches = 0;
   writesSinceLook = 0;
   askedSinceLook = 0;
-  /** The last batch, where only the next look can tell whether it freed anything. */
-  unproven: { readonly pages: number; readonly tookMs: number } | null = null;
+  freedSinceLook = 0;
+  /** Anonymous pages of its generations that are not booked as evicted. */
+  anonLeftPages: number;
+  filePages = 0;
+  anonPages = 0;
+  /** The kernel's count after the last batch. */
+  reading: FreedReading | null = null;
+  /** The last batch that the kernel did not count: only the next look can tell what it freed. */
+  uncounted: { readonly pages: number; readonly tookMs: number } | null = null;
   refusals = 0;
   error: string | null = null;
 
@@ -44,6 +49,19 @@ class Job {
     this.target = target;
     this.plan = plan;
     this.leftPages = plan.pages;
+    this.anonLeftPages = target.pagesUpTo(plan.seq, "anon");
+  }
+
+  get fileOnly(): boolean {
+    return this.plan.swappiness === 0;
+  }
+
+  book({ filePages, anonPages }: Freed): void {
+    this.filePages += filePages;
+    this.anonPages += anonPages;
+    this.freedSinceLook += filePages + anonPages;
+    this.anonLeftPages -= anonPages;
+    this.target.book({ filePages, anonPages });
   }
 }
 
@@ -80,129 +98,163 @@ export class Pace {
   }
 }
 
-export interface EvictionMachinery {
+export interface EvictionTools {
   readonly clock: Clock;
   readonly backend: Backend;
   readonly guards: EvictionGuards;
   readonly pace: Pace;
-  /** Pages that the target's cgroup uses now; null where the kernel does not say. */
-  readonly usagePages: (target: TargetState) => number | null;
+  readonly counter: Pick<FreedCounter, "read">;
   /** Why this target must stop now, whatever its pages: shutdown, settings. */
   readonly stopReason: (target: TargetState) => EndReason | null;
   /** Whether the target's cgroup was removed; the kernel may go on listing it for a moment. */
   readonly isGone: (target: TargetState) => boolean;
-  /** Called once for each target that is done. */
-  readonly ended: (target: TargetState, reason: EndReason, error: string | null) => void;
 }
 
-/** Evicts what the plans name and resolves with the number of batches. Never throws for a single target's failure. */
-export async function evictTargets(
+/** How the eviction of one target ended, and what the kernel freed by it. */
+export interface EvictionEnd extends Freed {
+  readonly target: TargetState;
+  readonly why: EndReason;
+  readonly error: string | null;
+  readonly batches: number;
+}
+
+/** Evicts what the plans name. Yields each target when it is done; never throws for a single one's failure. */
+export async function* evictTargets(
   plans: readonly { readonly target: TargetState; readonly plan: EvictPlan }[],
-  machinery: EvictionMachinery,
-): Promise<number> {
-  const jobs = plans.map(({ target, plan }) => new Job(target, plan));
-  const rotation = new Rotation(jobs, machinery);
+  tools: EvictionTools,
+): AsyncGenerator<EvictionEnd> {
+  const rotation = new Rotation(
+    plans.map(({ target, plan }) => new Job(target, plan)),
+    tools,
+  );
   // Bounded: each turn of the rotation evicts, or is followed by a look, and two idle looks end a job.
-  while (!rotation.done) await rotation.turn();
-  return jobs.reduce((sum, job) => sum + job.batches, 0);
+  while (!rotation.done) {
+    await rotation.turn();
+    for (const { target, end, error, batches, filePages, anonPages } of rotation.takeDone()) {
+      if (end !== null) yield { target, why: end, error, batches, filePages, anonPages };
+    }
+  }
 }
 
 class Rotation {
-  active: Job[];
-  /** Ended, but what they evicted is only known at the next look. */
-  #ended: Job[] = [];
-  readonly #machinery: EvictionMachinery;
+  #waiting: Job[];
+  #writing: Job[] = [];
+  /** Nothing is written for them until the next look; those that have ended wait for what it says they lost. */
+  #parked: Job[] = [];
+  #done: Job[] = [];
+  readonly #tools: EvictionTools;
+  /** Whose batch was the last. */
+  #last: Job | null = null;
   #evictedMs = 0;
   #lookMs = 0;
 
-  constructor(jobs: Job[], machinery: EvictionMachinery) {
-    this.active = jobs;
-    this.#machinery = machinery;
+  constructor(jobs: Job[], tools: EvictionTools) {
+    this.#waiting = jobs;
+    this.#tools = tools;
   }
 
   get done(): boolean {
-    return this.active.length === 0 && this.#ended.length === 0;
+    return this.#waiting.length + this.#writing.length + this.#parked.length === 0;
+  }
+
+  /** Those that are done since the last call. */
+  takeDone(): readonly Job[] {
+    const done = this.#done;
+    this.#done = [];
+    return done;
   }
 
   async turn(): Promise<void> {
-    for (const job of this.active) {
-      this.#heedTriggers();
-      if (job.end !== null || job.parked) continue;
+    this.#fill();
+    for (const job of this.#writing) {
+      this.#stopStalled();
+      if (job.end !== null) continue;
       const stop = this.#reasonToStop(job);
       if (stop === null) await this.#batch(job);
-      else this.#end(job, stop, null);
+      else end(job, stop, null);
     }
-    this.#retire();
-    if (this.active.every((job) => job.parked) || mayLook(this.#evictedMs, this.#lookMs)) this.#look();
+    this.#sort();
+    const idle = this.#writing.length + this.#waiting.length === 0;
+    if (idle ? this.#parked.length > 0 : mayLook(this.#evictedMs, this.#lookMs)) this.#look();
+  }
+
+  #fill(): void {
+    for (const job of this.#waiting.splice(0, writingMax - this.#writing.length)) {
+      this.#writing.push(job);
+      this.#tools.guards.watch(job.target);
+    }
   }
 
   #reasonToStop(job: Job): EndReason | null {
-    const { guards, stopReason } = this.#machinery;
+    const { guards, stopReason } = this.#tools;
     const stop = stopReason(job.target);
     if (stop !== null) return stop;
     return guards.above(job.target) === null ? null : "pressure";
   }
 
-  /** A trigger that fired is checked against the totals: it also counts what the cgroup's children stalled. */
-  #heedTriggers(): void {
-    const { guards } = this.#machinery;
-    const fired = guards.fired();
-    if (fired.length === 0) return;
-    for (const job of this.active) {
-      if (!fired.includes(job.target) || job.end !== null) continue;
-      if (guards.above(job.target) !== null) this.#end(job, "pressure", null);
-    }
+  /** Those that are written to, whose trigger fired or whose pressure was not read for a while. */
+  #stopStalled(): void {
+    const stalled = this.#tools.guards.stalled();
+    if (stalled.length === 0) return;
+    for (const job of this.#writing) if (job.end === null && stalled.includes(job.target)) end(job, "pressure", null);
   }
 
   async #batch(job: Job): Promise<void> {
-    const { clock, backend, pace, usagePages } = this.#machinery;
-    const { swappiness } = job.plan;
-    const pages = Math.max(1, Math.min(pace.pages(swappiness), job.leftPages));
-    const usageBefore = usagePages(job.target);
+    const { clock, backend, pace, counter } = this.#tools;
+    const { target, plan } = job;
+    const pages = Math.max(1, Math.min(pace.pages(plan.swappiness), job.leftPages));
+    const before = this.#isFollowed(job) ? job.reading : counter.read(target, job.fileOnly);
+    if (job.batches > 0) this.#tools.guards.arm(target);
     const startMs = clock.monotonicMs();
     try {
-      await backend.evict(job.target, job.plan, pages);
+      await backend.evict(target, plan, pages);
     } catch (error) {
-      this.#refused(job, error);
+      refused(job, error);
       return;
     }
     const tookMs = clock.monotonicMs() - startMs;
     this.#evictedMs += tookMs;
+    this.#last = job;
     job.batches++;
     job.writesSinceLook++;
-    const usageAfter = usagePages(job.target);
-    const fell = usageBefore === null || usageAfter === null ? null : Math.max(0, usageBefore - usageAfter);
-    job.usageFellPages = fell === null || job.usageFellPages === null ? null : job.usageFellPages + fell;
-    job.leftPages -= fell ?? pages;
-    job.parked = job.leftPages <= 0 || fell === 0;
     job.askedSinceLook += pages;
-    if (fell === null) job.unproven = { pages, tookMs };
-    else pace.learn(swappiness, pages, tookMs, fell >= pages / 2);
+    job.reading = counter.read(target, job.fileOnly);
+    if (before === null || job.reading === null) {
+      job.leftPages -= pages;
+      job.parked = job.leftPages <= 0;
+      job.uncounted = { pages, tookMs };
+      return;
+    }
+    const freed = freedBetween(before, job.reading, job.anonLeftPages);
+    const freedPages = freed.filePages + freed.anonPages;
+    job.book(freed);
+    backend.freed(target, freed);
+    job.leftPages -= freedPages;
+    job.parked = job.leftPages <= 0 || freedPages === 0;
+    pace.learn(plan.swappiness, pages, tookMs, freedPages >= pages / 2);
   }
 
-  /** The kernel refused a batch: the cgroup or the generation may be gone. The next look tells; twice is an error. */
-  #refused(job: Job, error: unknown): void {
-    job.parked = true;
-    job.refusals++;
-    if (isFault(error, "vanished")) this.#end(job, "vanished", null);
-    else if (job.refusals > refusalsMax || !isFault(error, "unsupported")) this.#end(job, "error", messageOf(error));
+  /** Whether what the count grew by since this job's last batch is this job's: nobody else's was counted with it. */
+  #isFollowed({ target, fileOnly, reading }: Job): boolean {
+    if (reading === null) return false;
+    return this.#last?.target === target || (reading.apart && fileOnly && alone(target));
   }
 
-  #end(job: Job, reason: EndReason, error: string | null): void {
-    job.end = reason;
-    job.error = error;
-    this.#machinery.guards.release(job.target);
+  /** After a turn: who is parked or has ended makes room for those that wait. */
+  #sort(): void {
+    for (const job of this.#writing) {
+      if (stays(job)) continue;
+      this.#tools.guards.release(job.target);
+      if (job.end === null || job.uncounted !== null) this.#parked.push(job);
+      else this.#done.push(job);
+    }
+    this.#writing = this.#writing.filter(stays);
   }
 
-  #retire(): void {
-    for (const job of this.active) if (job.end !== null) this.#ended.push(job);
-    this.active = this.active.filter((job) => job.end === null);
-  }
-
-  /** Reads all generations, books what was evicted since the last look, and decides who goes on. */
+  /** Reads all generations, books what was not counted, and decides who goes on. */
   #look(): void {
-    const { clock, backend, isGone, ended } = this.#machinery;
-    const jobs = [...this.active, ...this.#ended];
+    const { clock, backend, isGone, pace } = this.#tools;
+    const jobs = [...this.#writing, ...this.#parked];
     const before = jobs.map(measure);
     const startMs = clock.monotonicMs();
     backend.look(false);
@@ -215,82 +267,93 @@ class Rotation {
     for (const [index, job] of jobs.entries()) {
       const was = before[index];
       if (was === undefined) continue;
-      const pages = book(job, was);
-      this.#learnLate(job, pages);
-      if (job.end === null) this.#judge(job, was);
-      job.writesSinceLook = 0;
-      job.askedSinceLook = 0;
+      if (job.uncounted !== null) {
+        bookUncounted(job, was);
+        const fullyUsed = job.freedSinceLook >= job.askedSinceLook / 2;
+        pace.learn(job.plan.swappiness, job.uncounted.pages, job.uncounted.tookMs, fullyUsed);
+        job.uncounted = null;
+      }
+      if (job.end === null) judge(job, was);
+      job.anonLeftPages = job.target.pagesUpTo(job.plan.seq, "anon");
+      job.writesSinceLook = job.askedSinceLook = job.freedSinceLook = 0;
     }
-    this.#retire();
-    for (const job of this.#ended) if (job.end !== null) ended(job.target, job.end, job.error);
-    this.#ended = [];
-  }
-
-  /** Speed, where usage is unknown: a batch that was quick because there was nothing to free is no reason for a larger one. */
-  #learnLate(job: Job, evicted: number): void {
-    if (job.unproven === null) return;
-    const { pages, tookMs } = job.unproven;
-    this.#machinery.pace.learn(job.plan.swappiness, pages, tookMs, evicted >= job.askedSinceLook / 2);
-    job.unproven = null;
-  }
-
-  #judge(job: Job, was: Measure): void {
-    const { target, plan } = job;
-    const oldest = target.generation(0);
-    if (oldest === null) {
-      this.#end(job, "vanished", null);
-      return;
-    }
-    const now = measure(job);
-    const decision = judgeProgress({
-      coldPagesBefore: was.cold,
-      coldPages: now.cold,
-      oldestSeq: oldest.seq,
-      seq: plan.seq,
-      idleLooks: job.idleLooks,
-      leftPages: job.leftPages,
-      wrote: job.writesSinceLook > 0,
-    });
-    if (decision.do === "end") {
-      this.#end(job, decision.why === "amount_done" ? plan.endsWith : decision.why, null);
-      return;
-    }
-    job.idleLooks = decision.idleLooks;
-    job.leftPages = Math.min(Math.max(job.leftPages, 1), now.cold);
-    job.parked = false;
+    this.#sort();
+    for (const job of this.#parked) (job.end === null ? this.#waiting : this.#done).push(job);
+    this.#parked = [];
   }
 }
 
-/** Books what was evicted of a target since the last look, and returns how many pages it was. */
-function book(job: Job, was: Measure): number {
-  if (job.writesSinceLook === 0) return 0;
-  const { target } = job;
+/** Whether a job that is written to goes on being so. */
+function stays(job: Job): boolean {
+  return job.end === null && !job.parked;
+}
+
+function end(job: Job, why: EndReason, error: string | null): void {
+  job.end = why;
+  job.error = error;
+}
+
+/** The kernel refused a batch: the cgroup or the generation may be gone. The next look tells; twice is an error. */
+function refused(job: Job, error: unknown): void {
+  job.parked = true;
+  job.refusals++;
+  if (isFault(error, "vanished")) end(job, "vanished", null);
+  else if (job.refusals > refusalsMax || !isFault(error, "unsupported")) end(job, "error", messageOf(error));
+}
+
+/** Whether nobody else of this run is counted in the cgroup's memory.stat. */
+function alone({ cgroup }: TargetState): boolean {
+  return cgroup.children.size === 0 && cgroup.targets.length === 1;
+}
+
+function judge(job: Job, was: Measure): void {
+  const { target, plan } = job;
+  const oldest = target.generation(0);
+  if (oldest === null) {
+    end(job, "vanished", null);
+    return;
+  }
   const now = measure(job);
-  const gone = target.generationCount === 0;
-  const pages = Math.round(
-    evictedPages({
-      usageFellPages: job.usageFellPages,
-      coldFellPages: was.coldFile + was.coldAnon - now.coldFile - now.coldAnon,
-      // What went with the cgroup itself was not evicted.
-      allFellPages: gone ? 0 : was.allFile + was.allAnon - now.allFile - now.allAnon,
-    }),
-  );
+  const decision = judgeProgress({
+    coldPagesBefore: was.cold,
+    coldPages: now.cold,
+    oldestSeq: oldest.seq,
+    seq: plan.seq,
+    idleLooks: job.idleLooks,
+    leftPages: job.leftPages,
+    wrote: job.writesSinceLook > 0,
+  });
+  if (decision.do === "end") {
+    const all = decision.why === "nothing_cold" && job.filePages + job.anonPages > 0 ? "evicted" : decision.why;
+    end(job, all === "amount_done" ? plan.endsWith : all, null);
+    return;
+  }
+  job.idleLooks = decision.idleLooks;
+  job.leftPages = Math.min(Math.max(job.leftPages, 1), now.cold);
+  job.parked = false;
+}
+
+/**
+ * Where the kernel does not count (cgroup v1): what left the cold generations, as far as it left all generations as well
+ * and is not just younger now. Short by what was newly read meanwhile.
+ */
+function bookUncounted(job: Job, was: Measure): void {
+  const { target } = job;
+  // What went with the cgroup itself was not evicted.
+  if (target.generationCount === 0) return;
+  const now = measure(job);
   const fileFell = Math.max(0, was.coldFile - now.coldFile);
-  const anonFell = Math.max(0, was.coldAnon - now.coldAnon);
-  const file = fileFell + anonFell === 0 ? 0 : Math.round((pages * fileFell) / (fileFell + anonFell));
-  target.evictedFilePages += file;
-  target.evictedAnonPages += pages - file;
-  target.lastEvictedFilePages += file;
-  target.lastEvictedAnonPages += pages - file;
-  job.usageFellPages = job.usageFellPages === null ? null : 0;
-  return pages;
+  const anonFell = job.fileOnly ? 0 : Math.max(0, was.coldAnon - now.coldAnon);
+  const fell = Math.max(0, Math.min(fileFell + anonFell, was.all - now.all) - job.freedSinceLook);
+  if (fell === 0) return;
+  const filePages = Math.round((fell * fileFell) / (fileFell + anonFell));
+  job.book({ filePages, anonPages: fell - filePages });
 }
 
 interface Measure {
   readonly coldFile: number;
   readonly coldAnon: number;
-  readonly allFile: number;
-  readonly allAnon: number;
+  readonly all: number;
   /** What this job may still evict. */
   readonly cold: number;
 }
@@ -302,8 +365,7 @@ function measure(job: Job): Measure {
   return {
     coldFile,
     coldAnon,
-    allFile: target.pagesUpTo(Infinity, "file"),
-    allAnon: target.pagesUpTo(Infinity, "anon"),
-    cold: coldFile + (plan.swappiness === 0 ? 0 : coldAnon),
+    all: target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file"),
+    cold: coldFile + (job.fileOnly ? 0 : coldAnon),
   };
 }

@@ -1,11 +1,12 @@
 /** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
 import { Fault, isFault } from "../../base/fault.ts";
 import { generationsMax, planEviction } from "../../core/eviction.ts";
+import { toleranceMs } from "../../core/schedule.ts";
 import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
 import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
-import type { CgroupState, MemcgRegistry, SettingsOfTarget, TargetState } from "./registry.ts";
+import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
 
 /** One write ages so many targets at most, and about so many pages: what a stop or a pressure check waits for. */
 const agingTargetsMax = 64;
@@ -57,7 +58,7 @@ export class LruGenBackend implements Backend {
       if (target === undefined) return;
       copyGenerations(generations, count, target);
     });
-    if (identify) this.#registry.endScan();
+    if (identify) this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
   }
 
   async age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome> {
@@ -92,10 +93,12 @@ export class LruGenBackend implements Backend {
 
   plan(target: TargetState, facts: PlanFacts): Plan {
     const { settings } = target;
+    const periodMs = settings.period_secs * 1000;
     return planEviction({
       generations: target.generations,
       agingCount: target.agings,
       agingCountMin: settings.eviction_run_aging_count_min,
+      coldAgeMsMin: 2 * (periodMs - toleranceMs(periodMs)),
       swap: settings.swap,
       swappinessMax: settings.swappiness_max,
       ...facts,
@@ -107,6 +110,9 @@ export class LruGenBackend implements Backend {
     const swappiness = plan.swappiness ?? 0;
     await this.#lruGen.write([formatEvict({ id, node: target.node, minSeq: plan.seq, swappiness, pages })]);
   }
+
+  /** The next look at the generations shows it. */
+  freed(): void {}
 
   /** All that is known of a target the kernel itself remembers. */
   ran(): void {}
@@ -121,7 +127,8 @@ export class LruGenBackend implements Backend {
     try {
       return this.#registry.seeCgroup(path, id, cgroupInode(this.#root, this.#tree, path));
     } catch (error) {
-      if (isFault(error)) return null;
+      // What was wrong may pass: the cgroup, or its lack, is what it was.
+      if (isFault(error)) return isFault(error, "vanished") ? null : this.#known(path, id);
       throw error;
     }
   }

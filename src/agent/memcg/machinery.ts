@@ -18,6 +18,7 @@ import type { Backend } from "./backend.ts";
 import { isLruGenOn, type BackendChoice } from "../doctor/backend-choice.ts";
 import { LruGenBackend, type LruGenFile } from "./lru-gen.ts";
 import { Pace } from "./evict.ts";
+import { FreedCounter } from "./freed.ts";
 import { PressureReader } from "./pressure.ts";
 import { refaultSourceOf } from "../../core/refault.ts";
 import { RefaultKeeper } from "./refaults.ts";
@@ -143,6 +144,7 @@ export class MachineryKeeper {
       pressure: new PressureReader(root, tree, clock),
       refaults,
       pace: this.#pace,
+      counter: new FreedCounter(root, tree),
     };
   }
 

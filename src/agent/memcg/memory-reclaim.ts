@@ -6,14 +6,14 @@
 import type { Clock } from "../../base/clock.ts";
 import { isFault } from "../../base/fault.ts";
 import { decideAging } from "../../core/aging.ts";
+import type { Freed } from "../../core/eviction.ts";
 import { newReclaim, noteReclaimRun, planReclaim, type ListSizes, type ReclaimState } from "../../core/reclaim.ts";
 import { toleranceMs } from "../../core/schedule.ts";
 import { cgroupChildren, cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
-import { readUsageBytes } from "../../kernel/memory-control.ts";
 import { acceptsSwappiness, reclaim } from "../../kernel/memory-reclaim.ts";
 import { readMemoryStat } from "../../kernel/memory-stat.ts";
 import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
-import type { CgroupState, MemcgRegistry, SettingsOfTarget, TargetState } from "./registry.ts";
+import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
 
 const onlyNode = 0;
 /** The pages of a cgroup stand as one generation, whose number says nothing. */
@@ -54,7 +54,7 @@ export class MemoryReclaimBackend implements Backend {
   /** By cgroup, so that it goes with the cgroup. */
   readonly #reclaimed = new WeakMap<CgroupState, Reclaimed>();
   /** What went since the last look. */
-  readonly #gone = new Map<TargetState, { readonly plan: EvictPlan; pages: number }>();
+  readonly #gone = new Map<TargetState, Freed>();
   #takesSwappiness: boolean | null = null;
 
   constructor({ root, tree, pageBytes, registry, settingsOf, clock }: MemoryReclaimOptions) {
@@ -71,12 +71,12 @@ export class MemoryReclaimBackend implements Backend {
 
   /** Walks the tree. Within a run nothing is read again: the sizes follow what `evict` saw go. */
   look(identify: boolean): void {
-    for (const [target, { plan, pages }] of this.#gone) takeOff(target, plan, pages);
+    for (const [target, gone] of this.#gone) takeOff(target, gone);
     this.#gone.clear();
     if (!identify) return;
     this.#registry.beginScan();
     this.#walk("/", 0);
-    this.#registry.endScan();
+    this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
   }
 
   /** Returns the lists of the cgroup with all below it; null for one that is gone, or not counted apart. */
@@ -182,13 +182,12 @@ export class MemoryReclaimBackend implements Backend {
 
   async evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void> {
     const { path } = target.cgroup;
-    const before = readUsageBytes(this.#root, this.#tree, path);
     await reclaim(this.#root, this.#tree, path, { bytes: pages * this.#pageBytes, swappiness: plan.swappiness });
-    const after = readUsageBytes(this.#root, this.#tree, path);
-    if (before === null || after === null) return;
-    const gone = this.#gone.get(target) ?? { plan, pages: 0 };
-    gone.pages += Math.max(0, before - after) / this.#pageBytes;
-    this.#gone.set(target, gone);
+  }
+
+  freed(target: TargetState, { filePages, anonPages }: Freed): void {
+    const gone = this.#gone.get(target) ?? { filePages: 0, anonPages: 0 };
+    this.#gone.set(target, { filePages: gone.filePages + filePages, anonPages: gone.anonPages + anonPages });
   }
 
   ran(target: TargetState, askedPages: number): void {
@@ -208,15 +207,12 @@ export class MemoryReclaimBackend implements Backend {
   }
 }
 
-/** memory.stat lags by seconds; usage does not, but knows no types: they are taken as they were planned. */
-function takeOff(target: TargetState, plan: EvictPlan, gonePages: number): void {
+/** The lists of memory.stat lag by seconds: what went is taken off the sizes that the run began with. */
+function takeOff(target: TargetState, gone: Freed): void {
   const generation = target.generation(0);
   if (generation === null) return;
-  const planned = plan.anonPages + plan.filePages;
-  const anonGone = planned === 0 ? 0 : Math.min(generation.anonPages, (gonePages * plan.anonPages) / planned);
-  const anonPages = Math.round(generation.anonPages - anonGone);
-  const filePages = Math.max(0, Math.round(generation.filePages - (gonePages - anonGone)));
-  target.setGeneration(0, onlySeq, 0, anonPages, filePages);
+  const anonPages = Math.max(0, generation.anonPages - gone.anonPages);
+  target.setGeneration(0, onlySeq, 0, anonPages, Math.max(0, generation.filePages - gone.filePages));
 }
 
 function total(sizes: ListSizes): number {

@@ -26,10 +26,13 @@ export const systemSource = "system";
 /** The shortest window of a stall share while an eviction is on: what every kernel accepts for a trigger. */
 export const guardWindowMs = 500;
 
-/** Each armed cgroup costs kernel threads; beyond so many, the totals that are read before each batch must do. */
+/** How old the reading of a cgroup that is written to may be. */
+const readingMsMax = 150;
+
+/** Each armed cgroup costs kernel threads; beyond so many, the totals that are read must do. */
 const armedMax = 16;
-/** Of memory and of io; and the cgroup's usage, which is kept open for those that have triggers. */
-const descriptorsEach = 3;
+/** Of memory and of io. */
+const descriptorsEach = 2;
 /** Descriptors that triggers leave to others: the totals, the log, the control socket's clients, a compaction. */
 const descriptorsKept = 12;
 
@@ -93,7 +96,7 @@ export class PressureReader {
 
   /**
    * As `fresh`, with the children's stall left in: two files however many children there are. A trigger on the file
-   * has it open.
+   * has it open. Where the cgroup's own files are gone, those that stand for it now. Null where none do.
    */
   freshWithChildren(
     cgroup: CgroupState,
@@ -104,7 +107,16 @@ export class PressureReader {
     if (source === null) return null;
     const memoryUs = memory === null ? this.#someTotalUs(source, "memory") : totalOrNull(() => memory.readTotalUs());
     const ioUs = io === null ? this.#someTotalUs(source, "io") : totalOrNull(() => io.readTotalUs());
-    return { atMs: this.#clock.monotonicMs(), self: { memoryUs, ioUs }, children: null };
+    const self = { memoryUs, ioUs };
+    if (isKnown(self)) return { atMs: this.#clock.monotonicMs(), self, children: null };
+    cgroup.pressureSource = null;
+    // Totals of different files cannot be held against each other.
+    cgroup.windowStart = null;
+    return this.#source(cgroup) === null ? null : this.freshWithChildren(cgroup);
+  }
+
+  now(): number {
+    return this.#clock.monotonicMs();
   }
 
   /** The files to arm triggers on. */
@@ -176,6 +188,9 @@ export function waitingPercent(cgroup: CgroupState, now: StallReading | null): n
   return stalled === null ? null : stallPercent(stalled, now.atMs - cgroup.windowStart.atMs);
 }
 
+/** A parent of more is held against the readings that the run began with: it must not read all of them for each watch. */
+const freshChildrenMax = 16;
+
 /**
  * Watches one cgroup while it is evicted. The children's stall is only taken off when the whole is above the limit:
  * a parent of a thousand cgroups must not read them all before each batch.
@@ -184,18 +199,20 @@ export class EvictionGuard implements Disposable {
   readonly cgroup: CgroupState;
   readonly #reader: PressureReader;
   readonly #limitPercent: number;
-  readonly #sliding: SlidingPressure | null;
+  #source: string | null = null;
+  #sliding: SlidingPressure | null = null;
   #ownStart: StallReading | null;
   #memory: PressureTrigger | null = null;
   #io: PressureTrigger | null = null;
+  #readMs = 0;
 
   constructor(reader: PressureReader, cgroup: CgroupState, limitPercent: number) {
     this.cgroup = cgroup;
     this.#reader = reader;
     this.#limitPercent = limitPercent;
-    const start = reader.freshWithChildren(cgroup);
-    this.#sliding = start === null ? null : new SlidingPressure(start, guardWindowMs);
-    this.#ownStart = cgroup.children.size === 0 ? null : reader.cached(cgroup);
+    this.#read();
+    const few = cgroup.children.size <= freshChildrenMax;
+    this.#ownStart = cgroup.children.size === 0 ? null : few ? reader.fresh(cgroup) : reader.cached(cgroup);
   }
 
   /** Arms triggers on the cgroup's files. A kernel that refuses leaves the totals to do the work. */
@@ -211,18 +228,38 @@ export class EvictionGuard implements Disposable {
     return [this.#memory, this.#io].filter((trigger) => trigger !== null);
   }
 
-  /** Percent of stall when it is above the limit now, else null. */
+  /** When its pressure was last read, on the monotonic clock. */
+  get readMs(): number {
+    return this.#readMs;
+  }
+
+  /** Percent of stall when it is above the limit now, else null. What cannot be read counts as a stall all the time. */
   above(): number | null {
-    const reading = this.#reader.freshWithChildren(this.cgroup, this.#memory, this.#io);
-    if (reading === null || this.#sliding === null) return null;
-    const percent = this.#sliding.percent(reading);
+    const percent = this.#read();
     if (!isAbove(percent, this.#limitPercent)) return null;
     return this.#ownStart === null ? percent : this.#ownAbove(this.#ownStart);
   }
 
+  #read(): number {
+    const reading = this.#reader.freshWithChildren(this.cgroup, this.#memory, this.#io);
+    this.#readMs = this.#reader.now();
+    if (reading === null) {
+      this.#ownStart = null;
+      return 100;
+    }
+    if (this.#sliding === null || this.#source !== this.cgroup.pressureSource) {
+      // Others' files from now on: what they stalled before says nothing.
+      if (this.#sliding !== null) this[Symbol.dispose]();
+      this.#ownStart = null;
+      this.#source = this.cgroup.pressureSource;
+      this.#sliding = new SlidingPressure(reading, guardWindowMs);
+    }
+    return this.#sliding.percent(reading) ?? 100;
+  }
+
   #ownAbove(start: StallReading): number | null {
     const now = this.#reader.fresh(this.cgroup);
-    if (now === null) return null;
+    if (now === null) return 100;
     const percent = stallPercent(stallUs(start, now) ?? 0, Math.max(guardWindowMs, now.atMs - start.atMs));
     if (isAbove(percent, this.#limitPercent)) return percent;
     if (now.atMs - start.atMs >= guardWindowMs) this.#ownStart = now;
@@ -245,52 +282,73 @@ function armedOrNull(file: FsPath, stallPercent: number): PressureTrigger | null
   }
 }
 
-const noTargets: readonly TargetState[] = [];
-
 /**
- * The guards of one run: triggers on the first of them, and one poll() for all. Each target has its own, though nodes of
- * one cgroup watch the same files: their limits may differ, and one that ends must not end the watch over the others.
+ * The guards of those that are written to: triggers as far as descriptors reach, and one poll() for all. Each target has
+ * its own, though nodes of one cgroup watch the same files: their limits may differ, and one that ends must not end the
+ * watch over the others.
  */
 export class EvictionGuards implements Disposable {
-  readonly #guards: ReadonlyMap<TargetState, EvictionGuard>;
-  /** Those with triggers: few, however many targets there are. */
-  readonly #armed: readonly (readonly [TargetState, EvictionGuard])[];
-  readonly #triggers: readonly PressureTrigger[];
+  readonly #reader: PressureReader;
+  readonly #guards = new Map<TargetState, EvictionGuard>();
+  #armedAllowed: number | null = null;
 
-  /** Watches all from now on: what stalls while others have their turn counts as well. */
-  constructor(reader: PressureReader, targets: Iterable<TargetState>) {
-    const guardOf = ({ cgroup, settings }: TargetState): EvictionGuard =>
-      new EvictionGuard(reader, cgroup, settings.eviction_psi_percent_limit);
-    this.#guards = new Map([...targets].map((target) => [target, guardOf(target)]));
-    this.#armed = [...this.#guards].slice(0, armedAllowed());
-    for (const [, guard] of this.#armed) guard.arm();
-    this.#triggers = this.#armed.flatMap(([, guard]) => guard.triggers);
+  constructor(reader: PressureReader) {
+    this.#reader = reader;
   }
 
-  /** Those that may keep descriptors open while they are evicted. */
-  get armed(): readonly TargetState[] {
-    return this.#armed.map(([target]) => target);
+  /** Watches a target from now on, also while others have their turn. */
+  watch(target: TargetState): void {
+    const { cgroup, settings } = target;
+    const guard = new EvictionGuard(this.#reader, cgroup, settings.eviction_psi_percent_limit);
+    this.#guards.set(target, guard);
   }
 
-  /** Percent of a target's stall when it is above its limit now, else null. */
+  /** Arms triggers for a watched target, as far as there are descriptors. Whoever is done with one batch needs none. */
+  arm(target: TargetState): void {
+    const guard = this.#guards.get(target);
+    this.#armedAllowed ??= armedAllowed();
+    if (guard === undefined || guard.triggers.length > 0 || this.#armed >= this.#armedAllowed) return;
+    guard.arm();
+  }
+
+  get #armed(): number {
+    let count = 0;
+    for (const guard of this.#guards.values()) if (guard.triggers.length > 0) count++;
+    return count;
+  }
+
+  /** Percent of a watched target's stall when it is above its limit now, else null. */
   above(target: TargetState): number | null {
     return this.#guards.get(target)?.above() ?? null;
   }
 
-  /** Targets of which a trigger has fired, or whose pressure file is gone, since the last call. */
-  fired(): readonly TargetState[] {
-    const events = PressureTrigger.pollAll(this.#triggers);
-    if (events.length === 0) return noTargets;
-    const fired = new Set(events.map(({ trigger }) => trigger));
-    return this.#armed.filter(([, guard]) => guard.triggers.some((t) => fired.has(t))).map(([target]) => target);
+  /**
+   * Watched targets that are above their limit, of those whose trigger has fired since the last call or whose last reading
+   * is old. A trigger alone does not tell: it also counts what the cgroup's children stalled.
+   */
+  stalled(): readonly TargetState[] {
+    const fired = new Set(PressureTrigger.pollAll(this.#triggers()).map(({ trigger }) => trigger));
+    const oldMs = this.#reader.now() - readingMsMax;
+    const stalled: TargetState[] = [];
+    for (const [target, guard] of this.#guards) {
+      if (guard.readMs > oldMs && !guard.triggers.some((trigger) => fired.has(trigger))) continue;
+      if (guard.above() !== null) stalled.push(target);
+    }
+    return stalled;
+  }
+
+  #triggers(): readonly PressureTrigger[] {
+    return [...this.#guards.values()].flatMap((guard) => guard.triggers);
   }
 
   /** Ends the watch over one target. */
   release(target: TargetState): void {
     this.#guards.get(target)?.[Symbol.dispose]();
+    this.#guards.delete(target);
   }
 
   [Symbol.dispose](): void {
     for (const guard of this.#guards.values()) guard[Symbol.dispose]();
+    this.#guards.clear();
   }
 }

@@ -9,10 +9,25 @@ import {
   type RefaultSource,
 } from "../../core/refault.ts";
 import { cgroupFile, type CgroupTree } from "../../kernel/cgroup.ts";
-import { isFault } from "../../base/fault.ts";
+import { isFault, nullIfFault } from "../../base/fault.ts";
 import { readMemoryStat } from "../../kernel/memory-stat.ts";
 import { readSomeTotalUs } from "../../kernel/pressure.ts";
 import { noJudgement, type CgroupState } from "./registry.ts";
+
+/** Of memory.stat, with the children. */
+interface Counts {
+  readonly residentPages: number;
+  readonly refaultedPages: number | null;
+  readonly stolenPages: number | null;
+}
+
+/** Counters of a cgroup without its children, from where they were first read on; and what they were reckoned from. */
+interface OwnCounts {
+  readonly refaultedPages: number | null;
+  readonly stolenPages: number | null;
+  readonly self: Counts;
+  readonly children: ReadonlyMap<CgroupState, Counts>;
+}
 
 export class RefaultKeeper {
   readonly #root: string;
@@ -20,6 +35,10 @@ export class RefaultKeeper {
   readonly #pageBytes: number;
   readonly source: RefaultSource;
   readonly #clockMs: () => number;
+  /** What was read in this run: a child's counts are its own and its parent's business. */
+  readonly #read = new Map<CgroupState, Counts | null>();
+  /** By cgroup, so that it goes with the cgroup. */
+  readonly #owns = new WeakMap<CgroupState, OwnCounts>();
 
   constructor(root: string, tree: CgroupTree, pageBytes: number, source: RefaultSource, clockMs: () => number) {
     this.#root = root;
@@ -41,7 +60,7 @@ export class RefaultKeeper {
     const judged = judgeRefaults(cgroup.refault, now, limitPercent);
     cgroup.refault = judged.state;
     cgroup.judgement = judged;
-    cgroup.refaultedPages += judged.returnedPages;
+    cgroup.bookRefaults(judged.returnedPages);
     return now;
   }
 
@@ -60,20 +79,46 @@ export class RefaultKeeper {
     if (before !== null && pages > 0) cgroup.refault = noteEviction(cgroup.refault, before, pages);
   }
 
+  /** memory.stat counts the children as well: they are taken off. Their counts are those of this run. */
   #observe(cgroup: CgroupState): RefaultObservation | null {
-    try {
+    const self = this.#counts(cgroup);
+    if (self === null) return null;
+    const children = new Map<CgroupState, Counts>();
+    for (const child of cgroup.children) {
+      const counts = this.#counts(child);
+      if (counts !== null) children.set(child, counts);
+    }
+    const own = ownCounts(this.#owns.get(cgroup) ?? null, self, children);
+    this.#owns.set(cgroup, own);
+    let residentPages = self.residentPages;
+    for (const child of children.values()) residentPages -= child.residentPages;
+    return {
+      atMs: this.#clockMs(),
+      residentPages: Math.max(0, residentPages),
+      refaultedPages: own.refaultedPages,
+      stolenPages: own.stolenPages,
+      ioStallUs: this.source === "io_stall" ? this.#ioStallUs(cgroup) : null,
+    };
+  }
+
+  /** Forgets what was read in a run: it has ended. */
+  forget(): void {
+    this.#read.clear();
+  }
+
+  #counts(cgroup: CgroupState): Counts | null {
+    const known = this.#read.get(cgroup);
+    if (known !== undefined) return known;
+    const counts = nullIfFault(() => {
       const stat = readMemoryStat(this.#root, this.#tree, cgroup.path);
       return {
-        atMs: this.#clockMs(),
         residentPages: Math.round((stat.anonBytes + stat.fileBytes) / this.#pageBytes),
         refaultedPages: stat.refaults === null ? null : stat.refaults.filePages + stat.refaults.anonPages,
         stolenPages: stat.stealPages,
-        ioStallUs: this.source === "io_stall" ? this.#ioStallUs(cgroup) : null,
       };
-    } catch (error) {
-      if (isFault(error)) return null;
-      throw error;
-    }
+    });
+    this.#read.set(cgroup, counts);
+    return counts;
   }
 
   #ioStallUs(cgroup: CgroupState): number | null {
@@ -84,4 +129,24 @@ export class RefaultKeeper {
       throw error;
     }
   }
+}
+
+/**
+ * The growth of each child is taken off, and not its total: one that was removed leaves its total with the parent. A
+ * child that is new counts from zero.
+ */
+function ownCounts(last: OwnCounts | null, self: Counts, children: ReadonlyMap<CgroupState, Counts>): OwnCounts {
+  const own = (of: "refaultedPages" | "stolenPages"): number | null => {
+    const now = self[of];
+    if (now === null) return null;
+    let grown = now - (last?.self[of] ?? now);
+    if (last !== null)
+      for (const [child, counts] of children) grown -= grownBy(last.children.get(child)?.[of], counts[of]);
+    return (last?.[of] ?? 0) + Math.max(0, grown);
+  };
+  return { refaultedPages: own("refaultedPages"), stolenPages: own("stolenPages"), self, children };
+}
+
+function grownBy(from: number | null | undefined, to: number | null): number {
+  return Math.max(0, (to ?? 0) - (from ?? 0));
 }

@@ -2,13 +2,22 @@
  * What is remembered of each cgroup and of each target (one node of one cgroup) from run to run. A cgroup is its path
  * and its inode: one that comes back under the same name has no history.
  */
+import { isFault } from "../../base/fault.ts";
 import type { Effective } from "../../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
-import { generationsMax, type Generation } from "../../core/eviction.ts";
+import { generationsMax, type Freed, type Generation } from "../../core/eviction.ts";
 import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import type { StallReading } from "../../core/pressure.ts";
 import { noRefaults, type RefaultState, type RefaultVerdict } from "../../core/refault.ts";
+import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { NumberRows } from "./number-rows.ts";
+
+/** What went and what came back of all cgroups, also of those that are gone. Pages. */
+export interface MemcgTotals {
+  evictedFilePages: number;
+  evictedAnonPages: number;
+  refaultedPages: number;
+}
 
 const generationColumns = 4;
 const endsColumn = generationsMax * generationColumns;
@@ -22,6 +31,7 @@ export class TargetState {
   /** The row of this target: what the last look showed, oldest generation first, then how often it ended for each reason. */
   readonly #rows: NumberRows;
   readonly #row: number;
+  readonly #totals: MemcgTotals;
   generationCount = 0;
   /** Pages on the inactive lists, where those stand in for ages; null with the multi-gen LRU. */
   inactive: { readonly anonPages: number; readonly filePages: number } | null = null;
@@ -38,12 +48,15 @@ export class TargetState {
   evictedFilePages = 0;
   lastEvictedAnonPages = 0;
   lastEvictedFilePages = 0;
+  /** Its part of what came back of the cgroup, which the kernel does not count by nodes. */
+  refaultedPages = 0;
   lastEnd: EndReason | null = null;
   lastError: string | null = null;
   seenInScan = 0;
 
-  constructor(cgroup: CgroupState, node: number, settings: MemcgSettings, rule: MemcgRule | null, rows: NumberRows) {
+  constructor(cgroup: CgroupState, node: number, { settings, rule }: Effective, rows: NumberRows, totals: MemcgTotals) {
     this.#rows = rows;
+    this.#totals = totals;
     this.#row = rows.take();
     this.cgroup = cgroup;
     this.node = node;
@@ -108,6 +121,25 @@ export class TargetState {
     return pages;
   }
 
+  /** Pages of it were evicted. */
+  book({ filePages, anonPages }: Freed): void {
+    this.evictedFilePages += filePages;
+    this.evictedAnonPages += anonPages;
+    this.lastEvictedFilePages += filePages;
+    this.lastEvictedAnonPages += anonPages;
+    this.#totals.evictedFilePages += filePages;
+    this.#totals.evictedAnonPages += anonPages;
+  }
+
+  get evictedPages(): number {
+    return this.evictedFilePages + this.evictedAnonPages;
+  }
+
+  bookRefaults(pages: number): void {
+    this.refaultedPages += pages;
+    this.#totals.refaultedPages += pages;
+  }
+
   end(reason: EndReason): void {
     this.lastEnd = reason;
     const column = endsColumn + endReasons.indexOf(reason);
@@ -139,7 +171,7 @@ interface Window extends StallReading {
 export class CgroupState {
   readonly path: string;
   readonly inode: number;
-  readonly parent: CgroupState | null;
+  parent: CgroupState | null;
   /** lru_gen's id, opaque. */
   id: string;
   targets: TargetState[] = [];
@@ -152,7 +184,6 @@ export class CgroupState {
   windowPercent: number | null = null;
   /** The account of what was evicted and what came back. */
   refault: RefaultState = noRefaults;
-  refaultedPages = 0;
   /** What the last run's judgement said about the evictions before it. */
   judgement: Judgement = noJudgement;
   seenInScan = 0;
@@ -188,8 +219,27 @@ export class CgroupState {
     this.#children.add(child);
   }
 
+  moveTo(parent: CgroupState | null): void {
+    this.parent?.disown(this);
+    this.parent = parent;
+    parent?.adopt(this);
+  }
+
   disown(child: CgroupState): void {
     this.#children?.delete(child);
+  }
+
+  /** Shares out among the nodes what came back, by what was evicted of each. */
+  bookRefaults(pages: number): void {
+    let leftOf = this.targets.reduce((sum, target) => sum + target.evictedPages, 0);
+    let left = pages;
+    for (const [index, target] of this.targets.entries()) {
+      const last = index === this.targets.length - 1;
+      const share = last || leftOf === 0 ? left : Math.round((left * target.evictedPages) / leftOf);
+      target.bookRefaults(share);
+      left -= share;
+      leftOf -= target.evictedPages;
+    }
   }
 
   /** Forgets the nodes that a snapshot did not show: another backend tells nodes apart, or none. */
@@ -211,7 +261,12 @@ export type SettingsOfTarget = (path: string, node: number) => Effective;
 export class MemcgRegistry {
   readonly cgroups = new Map<string, CgroupState>();
   readonly #rows = new NumberRows(targetColumns);
+  readonly totals: MemcgTotals = { evictedFilePages: 0, evictedAnonPages: 0, refaultedPages: 0 };
   #scan = 0;
+  /** Whether nodes that the next snapshot does not show are none any more. */
+  #restarted = false;
+  /** Whether somebody's parent may be one further up than it should be. */
+  #gaps = false;
 
   get targetCount(): number {
     let count = 0;
@@ -237,8 +292,8 @@ export class MemcgRegistry {
     if (cgroup === undefined || cgroup.inode !== inode) {
       if (cgroup !== undefined) this.#drop(cgroup);
       cgroup = new CgroupState(path, inode, id, this.#parentOf(path));
-      cgroup.parent?.adopt(cgroup);
       this.cgroups.set(path, cgroup);
+      this.#link(cgroup);
     }
     cgroup.id = id;
     cgroup.seenInScan = this.#scan;
@@ -254,27 +309,32 @@ export class MemcgRegistry {
   seeTarget(cgroup: CgroupState, node: number, settingsOf: SettingsOfTarget): TargetState {
     let target = cgroup.targets.find((candidate) => candidate.node === node);
     if (target === undefined) {
-      const { settings, rule } = settingsOf(cgroup.path, node);
-      target = new TargetState(cgroup, node, settings, rule, this.#rows);
+      target = new TargetState(cgroup, node, settingsOf(cgroup.path, node), this.#rows, this.totals);
       cgroup.targets.push(target);
     }
     target.seenInScan = this.#scan;
     return target;
   }
 
-  /** Forgets what the snapshot did not show, and returns it. */
-  endScan(): readonly CgroupState[] {
+  /**
+   * Forgets what the snapshot did not show and is not there any more, and returns it. A snapshot may lack what is there: a
+   * line that could not be read, a file that skipped one. Its targets have no generations then.
+   */
+  endScan(isThere: (cgroup: CgroupState) => boolean): readonly CgroupState[] {
     const gone: CgroupState[] = [];
     for (const cgroup of this.cgroups.values()) {
-      if (cgroup.seenInScan === this.#scan) cgroup.dropUnseen(this.#scan);
-      else gone.push(cgroup);
+      if (cgroup.seenInScan !== this.#scan && !isThere(cgroup)) gone.push(cgroup);
+      else if (this.#restarted) cgroup.dropUnseen(this.#scan);
+      for (const target of cgroup.targets) if (target.seenInScan !== this.#scan) target.generationCount = 0;
     }
+    this.#restarted = false;
     for (const cgroup of gone) this.#drop(cgroup);
     return gone;
   }
 
   /** What was seen of pages, and how often they were aged, holds no longer; the counts and accounts do. */
   restart(): void {
+    this.#restarted = true;
     for (const target of this.targets()) {
       target.generationCount = 0;
       target.inactive = null;
@@ -291,7 +351,25 @@ export class MemcgRegistry {
     }
   }
 
+  /** Between its parent and those that the parent has in its stead until now. */
+  #link(cgroup: CgroupState): void {
+    if (!this.#gaps) {
+      cgroup.parent?.adopt(cgroup);
+      return;
+    }
+    const start = cgroup.path === "/" ? "/" : `${cgroup.path}/`;
+    const above = cgroup.parent?.children ?? (cgroup.path === "/" ? this.#topmost() : []);
+    for (const other of above) if (other.path.startsWith(start)) other.moveTo(cgroup);
+    cgroup.parent?.adopt(cgroup);
+  }
+
+  *#topmost(): Generator<CgroupState> {
+    for (const cgroup of this.cgroups.values()) if (cgroup.parent === null && cgroup.path !== "/") yield cgroup;
+  }
+
   #drop(cgroup: CgroupState): void {
+    if (cgroup.children.size > 0) this.#gaps = true;
+    for (const child of cgroup.children) child.moveTo(cgroup.parent);
     cgroup.parent?.disown(cgroup);
     for (const target of cgroup.targets) target.forget();
     if (this.cgroups.get(cgroup.path) === cgroup) this.cgroups.delete(cgroup.path);
@@ -305,7 +383,18 @@ export class MemcgRegistry {
       parent = slash <= 0 ? "/" : parent.slice(0, slash);
       const cgroup = this.cgroups.get(parent);
       if (cgroup !== undefined) return cgroup;
+      this.#gaps = true;
     }
     return null;
+  }
+}
+
+/** Whether the cgroup was not removed: one that has its name by now is another. What cannot be told is taken for there. */
+export function isThere(root: string, tree: CgroupTree, cgroup: CgroupState): boolean {
+  try {
+    return cgroupInode(root, tree, cgroup.path) === cgroup.inode;
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    return error.kind !== "vanished";
   }
 }

@@ -12,16 +12,16 @@ import { overshootPages, unprotectedPages, type ProtectionReading } from "../../
 import { noEnds, type EndReason } from "../../core/reason.ts";
 import type { RefaultObservation } from "../../core/refault.ts";
 import { toleranceMs } from "../../core/schedule.ts";
-import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
-import { readMemoryProtection } from "../../kernel/memory-control.ts";
+import type { CgroupTree } from "../../kernel/cgroup.ts";
+import { readMemoryProtection, readSwapRoomBytes } from "../../kernel/memory-control.ts";
 import { readMeminfo } from "../../kernel/meminfo.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
 import { evictTargets, type Pace } from "./evict.ts";
 import { EvictionGuards, waitingPercent, type PressureReader } from "./pressure.ts";
+import type { FreedCounter } from "./freed.ts";
 import type { RefaultKeeper } from "./refaults.ts";
-import type { CgroupState, MemcgRegistry, TargetState } from "./registry.ts";
-import { UsageFiles } from "./usage.ts";
+import { isThere, type CgroupState, type MemcgRegistry, type TargetState } from "./registry.ts";
 
 /** What runs share. */
 export interface MemcgMachinery {
@@ -35,6 +35,7 @@ export interface MemcgMachinery {
   readonly pressure: PressureReader;
   readonly refaults: RefaultKeeper;
   readonly pace: Pace;
+  readonly counter: FreedCounter;
 }
 
 /** What one run is asked. */
@@ -66,6 +67,7 @@ export async function runMemcg(machinery: MemcgMachinery, order: MemcgRunOrder):
     return await run.run();
   } finally {
     machinery.pressure.forget();
+    machinery.refaults.forget();
     machinery.backend.rest();
   }
 }
@@ -78,6 +80,8 @@ class MemcgRun {
   readonly #plans = new Map<TargetState, EvictPlan>();
   readonly #observations = new Map<CgroupState, RefaultObservation | null>();
   readonly #sitOuts = new Map<CgroupState, number>();
+  /** What this run freed, all nodes. */
+  readonly #freedPages = new Map<CgroupState, number>();
   #skipped = 0;
 
   constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
@@ -88,7 +92,7 @@ class MemcgRun {
   async run(): Promise<MemcgRunOutcome> {
     const { backend, registry } = this.#machinery;
     backend.look(true);
-    const targets = [...registry.targets()].filter((target) => this.#order.isDue(target));
+    const targets = [...registry.targets()].filter((target) => target.generationCount > 0 && this.#order.isDue(target));
     const calm = this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
     const aged = await this.#age(calm);
     const ready = calm.filter((target) => !this.#endOf.has(target));
@@ -115,7 +119,7 @@ class MemcgRun {
   #end(target: TargetState, ended: EndReason, failure: string | null = null, skipped = false): void {
     if (this.#endOf.has(target)) return;
     // The kernel answers EINVAL for a cgroup that was removed since the snapshot, and may go on listing it.
-    const vanished = (ended === "error" || ended === "no_progress") && isGone(this.#machinery, target.cgroup);
+    const vanished = (ended === "error" || ended === "no_progress") && this.#isGone(target);
     const reason = vanished ? "vanished" : ended;
     const error = vanished ? null : failure;
     this.#endOf.set(target, reason);
@@ -128,6 +132,10 @@ class MemcgRun {
       this.#machinery.log.warn("target failed", { path: displayPath(target.cgroup.path), node: target.node, error });
     }
     this.#order.ended(target, reason, skipped);
+  }
+
+  #isGone({ cgroup }: TargetState): boolean {
+    return !isThere(this.#machinery.root, this.#machinery.tree, cgroup);
   }
 
   #isEnabled(target: TargetState): boolean {
@@ -193,9 +201,10 @@ class MemcgRun {
       return;
     }
     const swapFreePages = this.#swapFreePages();
-    let plan = backend.plan(target, { swapFreePages, unprotectedPages: null });
+    const swapRoomPages = settings.swap ? this.#swapRoomPages(cgroup) : null;
+    let plan = backend.plan(target, { swapFreePages, swapRoomPages, unprotectedPages: null });
     if (plan.do === "evict") {
-      plan = backend.plan(target, { swapFreePages, unprotectedPages: this.#unprotectedPages(cgroup) });
+      plan = backend.plan(target, { swapFreePages, swapRoomPages, unprotectedPages: this.#unprotectedPages(cgroup) });
     }
     const limit = settings.refault_percent_limit;
     const observation = this.#observe(cgroup, settings, plan.do === "evict");
@@ -210,7 +219,7 @@ class MemcgRun {
     }
     this.#observations.set(cgroup, observation);
     this.#plans.set(target, plan);
-    this.#reserve(cgroup, plan.pages);
+    this.#reserve(cgroup, plan);
   }
 
   /** One observation a cgroup and run, however many nodes it has. */
@@ -224,24 +233,20 @@ class MemcgRun {
 
   async #evict(): Promise<number> {
     if (this.#plans.size === 0) return 0;
-    const { clock, backend, pace, pressure } = this.#machinery;
-    using guards = new EvictionGuards(pressure, this.#plans.keys());
-    using usage = new UsageFiles(this.#machinery.root, this.#machinery.tree, guards.armed);
+    const { clock, backend, pace, pressure, counter } = this.#machinery;
+    using guards = new EvictionGuards(pressure);
     const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
     for (const { target } of plans) target.evictions++;
-    return await evictTargets(plans, {
-      clock,
-      backend,
-      guards,
-      pace,
-      usagePages: (target) => {
-        const bytes = usage.bytes(target);
-        return bytes === null ? null : bytes / this.#machinery.pageBytes;
-      },
-      stopReason: this.#order.stopReason,
-      isGone: (target) => isGone(this.#machinery, target.cgroup),
-      ended: (target, reason, error) => this.#end(target, reason, error),
-    });
+    const isGone = (target: TargetState): boolean => this.#isGone(target);
+    const { stopReason } = this.#order;
+    let batches = 0;
+    for await (const end of evictTargets(plans, { clock, backend, guards, pace, counter, stopReason, isGone })) {
+      const { cgroup } = end.target;
+      batches += end.batches;
+      this.#freedPages.set(cgroup, (this.#freedPages.get(cgroup) ?? 0) + end.filePages + end.anonPages);
+      this.#end(end.target, end.why, end.error);
+    }
+    return batches;
   }
 
   #pretend(): number {
@@ -251,9 +256,7 @@ class MemcgRun {
 
   #bookEvictions(): void {
     for (const [cgroup, observation] of this.#observations) {
-      let pages = 0;
-      for (const target of cgroup.targets) pages += target.lastEvictedAnonPages + target.lastEvictedFilePages;
-      this.#machinery.refaults.evicted(cgroup, observation, pages);
+      this.#machinery.refaults.evicted(cgroup, observation, this.#freedPages.get(cgroup) ?? 0);
     }
   }
 
@@ -262,6 +265,23 @@ class MemcgRun {
   #swapFreePages(): number {
     this.#swapFree ??= readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
     return this.#swapFree;
+  }
+
+  /** Pages that each cgroup's own limit leaves for swap; null without one. */
+  readonly #swapRooms = new Map<CgroupState, number | null>();
+
+  #swapRoomPages(cgroup: CgroupState): number | null {
+    const { root, tree, pageBytes } = this.#machinery;
+    let least: number | null = null;
+    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
+      if (!this.#swapRooms.has(at)) {
+        const bytes = readSwapRoomBytes(root, tree, at.path);
+        this.#swapRooms.set(at, bytes === null ? null : Math.floor(bytes / pageBytes));
+      }
+      const room = this.#swapRooms.get(at) ?? null;
+      if (room !== null) least = least === null ? room : Math.min(least, room);
+    }
+    return least;
   }
 
   readonly #protections = new Map<CgroupState, ProtectionReading>();
@@ -273,9 +293,11 @@ class MemcgRun {
   }
 
   /** What one target is to lose is not there for the others below the same protection: nodes and siblings. */
-  #reserve(cgroup: CgroupState, pages: number): void {
+  #reserve(cgroup: CgroupState, { pages, anonPages }: EvictPlan): void {
     const bytes = (pages + overshootPages) * this.#machinery.pageBytes;
     for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
+      const room = this.#swapRooms.get(at) ?? null;
+      if (room !== null) this.#swapRooms.set(at, Math.max(0, room - anonPages));
       const reading = this.#protection(at);
       if (reading.usageBytes === null) continue;
       this.#protections.set(at, { ...reading, usageBytes: reading.usageBytes - bytes });
@@ -297,13 +319,4 @@ class MemcgRun {
 /** Only a target that was aged often enough needs its generations read again after aging. */
 function mayEvict(target: TargetState): boolean {
   return target.agings >= target.settings.eviction_run_aging_count_min;
-}
-
-/** Whether the cgroup was removed; one that has its name by now is another. */
-function isGone({ root, tree }: MemcgMachinery, cgroup: CgroupState): boolean {
-  try {
-    return cgroupInode(root, tree, cgroup.path) !== cgroup.inode;
-  } catch (error) {
-    return isFault(error, "vanished");
-  }
 }

@@ -54,8 +54,6 @@ export class MemcgService {
   #lookedMs: number | null = null;
   #tryAgainMs = Number.NEGATIVE_INFINITY;
   #lastRun: MemcgRunReport | null = null;
-  #evictedAnonPages = 0;
-  #evictedFilePages = 0;
   #saved: SavedState;
 
   constructor(options: MemcgServiceOptions) {
@@ -199,11 +197,8 @@ export class MemcgService {
     if (!asked) this.#ordinal++;
     // What somebody only wanted to see leaves due what is due.
     if (!asked || !dryRun || this.#options.dryRun) this.#bookTimes(outcome.targets, endMs);
-    for (const target of outcome.plans.keys()) {
-      this.#evictedAnonPages += target.lastEvictedAnonPages;
-      this.#evictedFilePages += target.lastEvictedFilePages;
-    }
-    const evictedBytes = (this.#evictedAnonPages + this.#evictedFilePages) * machinery.pageBytes;
+    const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
+    const evictedBytes = (evictedAnonPages + evictedFilePages) * machinery.pageBytes;
     this.#saved = noteSaved(this.#saved, endMs, savedBytes(evictedBytes, this.#refaultedBytes(machinery.pageBytes)));
     const cpu = process.cpuUsage(cpuBefore);
     const report = runReport(outcome, {
@@ -215,7 +210,8 @@ export class MemcgService {
       pageBytes: machinery.pageBytes,
       agesKnown: machinery.backend.name === "lru_gen",
     });
-    this.#lastRun = report;
+    // What somebody only wanted to see is theirs: the last run is what the agent did.
+    if (!asked || !dryRun || this.#options.dryRun) this.#lastRun = report;
     this.#logRun(report);
     events.emit({ event: "memcg_run", report });
     return report;
@@ -270,6 +266,7 @@ export class MemcgService {
   summary(): MemcgSummary {
     const machinery = this.#machinery.current;
     const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
+    const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
     const refaultedBytes = this.#refaultedBytes(pageBytes);
     const nextMs = this.nextDueMs();
     const saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), this.#saved.bytes);
@@ -282,8 +279,8 @@ export class MemcgService {
       runs: this.#runs,
       targets_count: this.#registry.targetCount,
       evicted_bytes: {
-        anon_bytes: this.#evictedAnonPages * pageBytes,
-        file_bytes: this.#evictedFilePages * pageBytes,
+        anon_bytes: evictedAnonPages * pageBytes,
+        file_bytes: evictedFilePages * pageBytes,
       },
       refaulted_bytes: refaultedBytes,
       saved_bytes: saved.bytes,
@@ -299,9 +296,7 @@ export class MemcgService {
   #refaultedBytes(pageBytes: number): number | null {
     const { refault_percent_limit: limit, cgroups } = this.#settings.memcg;
     if (limit === 0 && cgroups.every((rule) => (rule.refault_percent_limit ?? 0) === 0)) return null;
-    let pages = 0;
-    for (const cgroup of this.#registry.cgroups.values()) pages += cgroup.refaultedPages;
-    return pages * pageBytes;
+    return this.#registry.totals.refaultedPages * pageBytes;
   }
 
   /** The largest stall over the waiting period of a cgroup, in percent; null where none is known. */

@@ -41,7 +41,7 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
       anon_bytes: bytes(target.lastEvictedAnonPages),
       file_bytes: bytes(target.lastEvictedFilePages),
     },
-    refaulted_bytes: target.settings.refault_percent_limit === 0 ? null : bytes(cgroup.refaultedPages),
+    refaulted_bytes: target.settings.refault_percent_limit === 0 ? null : bytes(target.refaultedPages),
     sit_out: cgroup.refault.leftEvictions,
     last_end: target.lastEnd,
     ends: { ...target.ends },
@@ -144,7 +144,7 @@ function sum(parts: readonly EvictedStatus[]): EvictedStatus {
 const ageClassesSecs = [0, 60, 300, 900, 1800, 3600, 7200, 21_600, 86_400] as const;
 
 /**
- * Bytes by how long they were untouched at least: pages of a generation were last touched before the next
+ * Bytes by how long they were untouched, each in one class: pages of a generation were last touched before the next
  * younger one was made.
  */
 function coldByAge(targets: readonly TargetState[], pageBytes: number): MemcgRunReport["cold_by_age"] {

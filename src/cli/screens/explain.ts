@@ -34,6 +34,7 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
       return `${dry}Its last run failed: ${escapeControls(target.last_error ?? "see the log")}${next}.`;
     case null:
       return `${dry}No run of it has ended yet${next}.`;
+    case "evicted":
     case "nothing_cold":
     case "no_progress":
     case "swap_full":

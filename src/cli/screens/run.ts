@@ -74,11 +74,19 @@ export function histogramLines(coldByAge: ColdByAge, terminal: Terminal): string
   const bar = (bytes: number): Cell =>
     terminal.columns === null ? "" : styled("█".repeat(Math.round((bytes / largest) * histogramColumns)), "blue");
   const columns: readonly Column<ColdByAge[number]>[] = [
-    { title: "UNTOUCHED FOR", ...right, leaveOut: null, cell: (one) => `${spanText(one.age_secs)} and more` },
+    { title: "UNTOUCHED FOR", ...right, leaveOut: null, cell: (one) => ageText(one, coldByAge) },
     { title: "MEMORY", ...right, leaveOut: null, cell: ({ bytes }) => bytesText(bytes) },
     { title: "", align: "left", cut: null, leaveOut: 1, cell: ({ bytes }) => bar(bytes) },
   ];
   return renderTable(columns, coldByAge, terminal);
+}
+
+/** Each line has what is older than the line before it and younger than the next. */
+function ageText(one: ColdByAge[number], coldByAge: ColdByAge): string {
+  const next = coldByAge[coldByAge.indexOf(one) + 1];
+  return next === undefined
+    ? `${spanText(one.age_secs)} and more`
+    : `${spanText(one.age_secs)} to ${spanText(next.age_secs)}`;
 }
 
 function compactLines(report: CompactRunReport, nowMs: number, terminal: Terminal): string[] {

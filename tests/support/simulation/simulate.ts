@@ -70,6 +70,8 @@ export function simulateGenerations(simulation: Simulation): Outcome {
       agingCountMin: settings.eviction_run_aging_count_min,
       swap: settings.swap,
       swapFreePages: 0,
+      swapRoomPages: null,
+      coldAgeMsMin: 2 * (periodMs - toleranceMs(periodMs)),
       swappinessMax: settings.swappiness_max,
       unprotectedPages: null,
     });
@@ -91,6 +93,7 @@ export function simulateReclaim(simulation: Simulation): Outcome {
       state,
       settings,
       swapFreePages: 0,
+      swapRoomPages: null,
       unprotectedPages: null,
       takesSwappiness: true,
       childrenHoldMemory: false,

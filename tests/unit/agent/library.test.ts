@@ -107,7 +107,7 @@ describe("new MemAgent", () => {
     }
     const report = await agent.run("memcg");
     if (report.kind !== "memcg") throw new Error("asked for memcg");
-    expect(report).toMatchObject({ dry_run: true, targets: 2, aged: 2, ends: { nothing_cold: 2 } });
+    expect(report).toMatchObject({ dry_run: true, targets: 2, aged: 2, ends: { evicted: 2 } });
     expect(report.would_evict_bytes?.file_bytes).toBe(20_000 * 4096);
     expect(report.evicted_bytes.file_bytes).toBe(0);
     expect(agent.compactStatus()).toMatchObject({ dry_run: true, next_run_secs: null });

@@ -24,7 +24,7 @@ const disabledRule: MemcgRule = { path: "/a", no_subdir: false, disabled: true }
 const rows: readonly Row[] = [
   {
     name: "all that is cold is evicted",
-    end: "nothing_cold",
+    end: "evicted",
     check: (target, { kernel }) => {
       expect(target.evicted_bytes).toEqual({ anon_bytes: 0, file_bytes: cold.filePages * pageBytes });
       expect(kernel.usagePages("/a")).toBe(0);
@@ -115,6 +115,22 @@ const rows: readonly Row[] = [
       expect(target.evictions).toBe(1);
       expect(target.refaulted_bytes).toBe(10_000 * pageBytes);
     },
+  },
+  {
+    name: "the cgroup may not swap",
+    end: "swap_full",
+    settings: { swap: true },
+    sizes: { anonPages: 5_000, filePages: 0 },
+    before: ({ kernel }) => kernel.limitSwap("/a", 0),
+    check: (_, serving) => expect(serving.commands("-", "/a")).toEqual([]),
+  },
+  {
+    name: "another aged it meanwhile: what is oldest is not old",
+    end: "not_ready",
+    before: ({ kernel }) => {
+      for (let time = 0; time < 3; time++) kernel.ageBySelf("/a");
+    },
+    check: (_, serving) => expect(serving.commands("-", "/a")).toEqual([]),
   },
   { name: "not aged often enough", end: "not_ready", ripe: false },
   {

@@ -3,7 +3,7 @@
 /** memory.stat of version 2, with what a run reads of it. */
 export function memoryStatText(
   fileBytes: number,
-  { refaulted, stolen }: { readonly refaulted: number; readonly stolen: number },
+  { refaulted, stolen, ours }: { readonly refaulted: number; readonly stolen: number; readonly ours: number },
 ): string {
   const sizes = ["file_mapped", "shmem", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"];
   const lines = [
@@ -11,6 +11,8 @@ export function memoryStatText(
     `file ${fileBytes}`,
     ...sizes.map((name) => `${name} 0`),
     `pgsteal ${stolen}`,
+    `pgsteal_kswapd ${stolen - ours}`,
+    `pgsteal_proactive ${ours}`,
     "pgscan 0",
     "workingset_refault_anon 0",
     `workingset_refault_file ${refaulted}`,

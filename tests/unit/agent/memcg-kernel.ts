@@ -2,7 +2,7 @@
  * A small kernel for tests of memcg runs: real files for what is read (cgroups, pressure, usage), a model of the multi-gen
  * LRU behind lru_gen's face, and a clock that a test moves.
  */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LruGenFile } from "../../../src/agent/memcg/lru-gen.ts";
@@ -54,7 +54,9 @@ export class MemcgKernel implements Disposable {
   readonly #dead: ModelCgroup[] = [];
   readonly #stalls = new Map<string, { memoryUs: number; ioUs: number }>();
   readonly #usage = new Map<string, number>();
-  readonly #events = new Map<string, { refaulted: number; stolen: number }>();
+  readonly #events = new Map<string, { refaulted: number; stolen: number; ours: number }>();
+  readonly #stolen = { anon: 0, file: 0 };
+  readonly #hidden = new Set<string>();
   #lastId = 0;
 
   constructor(clock = new SteppedClock()) {
@@ -70,6 +72,7 @@ export class MemcgKernel implements Disposable {
     this.#write(`${mount}/cgroup.controllers`, "cpu io memory pids\n");
     this.switchLruGen(7);
     this.setSwapFree(0);
+    this.#steal({});
     this.stall("system", {});
     this.add("/", { anonPages: 0, filePages: 0 });
   }
@@ -152,20 +155,32 @@ export class MemcgKernel implements Disposable {
     this.#write(`${this.#inner(path)}/memory.min`, `${min * pageBytes}\n`);
   }
 
-  /** So many milliseconds more were stalled. Parents feel it too. Mends what an armed trigger left in the file. */
+  /** So many milliseconds more were stalled. Parents feel it too. */
   stall(path: string, { memoryMs = 0, ioMs = 0 }: { readonly memoryMs?: number; readonly ioMs?: number }): void {
     for (const at of path === "system" ? ["system"] : [...lineage(path).filter((part) => part !== "/"), "system"]) {
       const known = this.#stalls.get(at) ?? { memoryUs: 0, ioUs: 0 };
-      const next = { memoryUs: known.memoryUs + memoryMs * 1000, ioUs: known.ioUs + ioMs * 1000 };
-      this.#stalls.set(at, next);
-      const file = (resource: string): string =>
-        at === "system" ? `proc/pressure/${resource}` : `${this.#inner(at)}/${resource}.pressure`;
-      for (const [resource, us] of [
-        ["memory", next.memoryUs],
-        ["io", next.ioUs],
-      ] as const) {
-        this.#write(file(resource), `some avg10=0.00 avg60=0.00 avg300=0.00 total=${us}\n`);
-      }
+      this.#stalls.set(at, { memoryUs: known.memoryUs + memoryMs * 1000, ioUs: known.ioUs + ioMs * 1000 });
+      this.#writeStalls(at);
+    }
+  }
+
+  #writeStalls(at: string): void {
+    const { memoryUs, ioUs } = this.#stalls.get(at) ?? { memoryUs: 0, ioUs: 0 };
+    const file = (resource: string): string =>
+      at === "system" ? `proc/pressure/${resource}` : `${this.#inner(at)}/${resource}.pressure`;
+    for (const [resource, us] of [
+      ["memory", memoryUs],
+      ["io", ioUs],
+    ] as const) {
+      this.#write(file(resource), `some avg10=0.00 avg60=0.00 avg300=0.00 total=${us}\n`);
+    }
+  }
+
+  /** A trigger overwrote the files that are armed: they are as before. */
+  #disarm(): void {
+    for (const at of this.#stalls.keys()) {
+      const file = at === "system" ? "proc/pressure/memory" : `${this.#inner(at)}/memory.pressure`;
+      if (existsSync(join(this.root, file))) this.#writeStalls(at);
     }
   }
 
@@ -179,6 +194,40 @@ export class MemcgKernel implements Disposable {
     if (youngest !== undefined) youngest.filePages += pages;
     this.#addUsage(path, pages);
     this.#count(path, { refaulted: pages });
+  }
+
+  /** The cgroup reads what is new to it: pages come to the youngest generation. */
+  read(path: string, pages: number): void {
+    const youngest = this.#node(path, 0).generations.at(-1);
+    if (youngest !== undefined) youngest.filePages += pages;
+    this.#addUsage(path, pages);
+    this.#count(path, {});
+  }
+
+  /** The kernel takes pages of the youngest generation, as kswapd does. */
+  reclaimBySelf(path: string, pages: number): void {
+    const youngest = this.#node(path, 0).generations.at(-1);
+    if (youngest !== undefined) youngest.filePages -= pages;
+    this.#addUsage(path, -pages);
+    this.#steal({ file: pages });
+    this.#count(path, { stolen: pages });
+  }
+
+  /** Lets one snapshot, or all until it is shown again, lack the cgroup. */
+  hide(path: string, hidden = true): void {
+    if (hidden) this.#hidden.add(path);
+    else this.#hidden.delete(path);
+  }
+
+  /** Another ages the cgroup. */
+  ageBySelf(path: string, node = 0): void {
+    this.#age(["+", this.id(path), String(node), String(this.#node(path, node).generations.at(-1)?.seq ?? 0)]);
+  }
+
+  /** memory.swap.max, and what is swapped out, in pages. */
+  limitSwap(path: string, maxPages: number, currentPages = 0): void {
+    this.#write(`${this.#inner(path)}/memory.swap.max`, `${maxPages * pageBytes}\n`);
+    this.#write(`${this.#inner(path)}/memory.swap.current`, `${currentPages * pageBytes}\n`);
   }
 
   /** lru_gen's id of a cgroup. */
@@ -213,6 +262,7 @@ export class MemcgKernel implements Disposable {
       living,
     ]);
     for (const { id, path, nodes } of listed) {
+      if (this.#hidden.has(path)) continue;
       for (const { node, generations: model } of nodes) {
         const generations = this.#aged(model);
         const numbers = (of: (generation: Generation) => number): Float64Array =>
@@ -244,6 +294,7 @@ export class MemcgKernel implements Disposable {
   async #obey(commands: readonly string[]): Promise<WriteEnd> {
     for (const command of commands) {
       this.commands.push(command);
+      this.#disarm();
       this.clock.advance(this.commandMs);
       const accident = this.meets(command);
       await new Promise((resolve) => setImmediate(resolve));
@@ -285,7 +336,8 @@ export class MemcgKernel implements Disposable {
       left -= file + anon;
       if (file + anon === 0) continue;
       this.#addUsage(path, -file - anon);
-      this.#count(path, { stolen: file + anon });
+      this.#steal({ file, anon });
+      this.#count(path, { stolen: file + anon, ours: file + anon });
     }
   }
 
@@ -320,13 +372,30 @@ export class MemcgKernel implements Disposable {
     }
   }
 
-  /** Counts events, and writes memory.stat as it is then. */
-  #count(path: string, { refaulted = 0, stolen = 0 }: { readonly refaulted?: number; readonly stolen?: number }): void {
-    if (path === "/") return;
-    const known = this.#events.get(path) ?? { refaulted: 0, stolen: 0 };
-    const next = { refaulted: known.refaulted + refaulted, stolen: known.stolen + stolen };
-    this.#events.set(path, next);
-    this.#write(`${this.#inner(path)}/memory.stat`, memoryStatText(this.usagePages(path) * pageBytes, next));
+  /** Counts what the machine lost by type. */
+  #steal({ file = 0, anon = 0 }: { readonly file?: number; readonly anon?: number }): void {
+    this.#stolen.file += file;
+    this.#stolen.anon += anon;
+    this.#write("proc/vmstat", `pgsteal_anon ${this.#stolen.anon}\npgsteal_file ${this.#stolen.file}\n`);
+  }
+
+  /** Counts events for the cgroup and all above it, and writes memory.stat as it is then. */
+  #count(
+    path: string,
+    events: { readonly refaulted?: number; readonly stolen?: number; readonly ours?: number },
+  ): void {
+    const { refaulted = 0, stolen = 0, ours = 0 } = events;
+    for (const at of lineage(path)) {
+      if (at === "/") continue;
+      const known = this.#events.get(at) ?? { refaulted: 0, stolen: 0, ours: 0 };
+      const next = {
+        refaulted: known.refaulted + refaulted,
+        stolen: known.stolen + stolen,
+        ours: known.ours + ours,
+      };
+      this.#events.set(at, next);
+      this.#write(`${this.#inner(at)}/memory.stat`, memoryStatText(this.usagePages(at) * pageBytes, next));
+    }
   }
 
   #inner(path: string): string {

@@ -24,7 +24,7 @@ class Watched {
       const cgroup = this.#registry.seeCgroup(path, String(index), index);
       this.#registry.seeTarget(cgroup, 0, () => ({ settings, rule: null }));
     }
-    this.#registry.endScan();
+    this.#registry.endScan(() => true);
   }
 
   cgroup(path: string): CgroupState {
@@ -56,6 +56,12 @@ class Watched {
     this.kernel.clock.advance(1000);
     return waitingPercent(cgroup, this.reader.fresh(cgroup));
   }
+}
+
+function guardsOf({ reader }: Watched, targets: readonly TargetState[]): EvictionGuards {
+  const guards = new EvictionGuards(reader);
+  for (const target of targets) guards.watch(target);
+  return guards;
 }
 
 describe("where a cgroup's pressure is read", () => {
@@ -114,7 +120,7 @@ describe("while a cgroup is evicted", () => {
   test("a stall above the limit is noticed, one below it is not", () => {
     using kernel = new MemcgKernel();
     const watched = new Watched(kernel, ["/a"]);
-    using guards = new EvictionGuards(watched.reader, [watched.target("/a")]);
+    using guards = guardsOf(watched, [watched.target("/a")]);
     kernel.clock.advance(10);
     kernel.stall("/a", { ioMs: 5 });
     expect(guards.above(watched.target("/a"))).toBeNull();
@@ -126,7 +132,7 @@ describe("while a cgroup is evicted", () => {
     using kernel = new MemcgKernel();
     const watched = new Watched(kernel, ["/a", "/a/b"]);
     const [parent, child] = [watched.target("/a"), watched.target("/a/b")];
-    using guards = new EvictionGuards(watched.reader, [parent, child]);
+    using guards = guardsOf(watched, [parent, child]);
     kernel.clock.advance(10);
     kernel.stall("/a/b", { memoryMs: 100 });
     expect(guards.above(child)).toBeCloseTo(20, 5);
@@ -138,21 +144,51 @@ describe("while a cgroup is evicted", () => {
   test("no limit can be exceeded at 100 percent, and none is armed", () => {
     using kernel = new MemcgKernel();
     const watched = new Watched(kernel, ["/a"], { eviction_psi_percent_limit: 100 });
-    using guards = new EvictionGuards(watched.reader, [watched.target("/a")]);
+    using guards = guardsOf(watched, [watched.target("/a")]);
+    guards.arm(watched.target("/a"));
     kernel.clock.advance(500);
     kernel.stall("/a", { memoryMs: 500 });
     expect(guards.above(watched.target("/a"))).toBeNull();
-    expect(guards.fired()).toEqual([]);
+    expect(guards.stalled()).toEqual([]);
   });
 
-  test("a pressure file that is gone or says nothing stops nobody", () => {
+  test("the parent's files stand in for those that are gone or say nothing", () => {
     using kernel = new MemcgKernel();
-    const watched = new Watched(kernel, ["/a", "/b"]);
-    const targets = [watched.target("/a"), watched.target("/b")];
-    using guards = new EvictionGuards(watched.reader, targets);
-    kernel.remove("/a");
-    writeFileSync(join(kernel.root, "sys/fs/cgroup/b/memory.pressure"), "nothing\n");
+    const watched = new Watched(kernel, ["/p", "/p/a", "/p/b"]);
+    const targets = [watched.target("/p/a"), watched.target("/p/b")];
+    using guards = guardsOf(watched, targets);
+    watched.hide("/p/a");
+    for (const name of ["memory", "io"]) {
+      writeFileSync(join(kernel.root, `sys/fs/cgroup/p/b/${name}.pressure`), "nothing\n");
+    }
     kernel.clock.advance(1000);
     for (const target of targets) expect(guards.above(target)).toBeNull();
+    expect(watched.cgroup("/p/a").pressureSource).toBe("/p");
+    kernel.stall("/p", { memoryMs: 50 });
+    for (const target of targets) expect(guards.above(target)).toBeCloseTo(10, 5);
+  });
+
+  test("with no pressure file at all it stops", () => {
+    using kernel = new MemcgKernel();
+    const watched = new Watched(kernel, ["/a"]);
+    using guards = guardsOf(watched, [watched.target("/a")]);
+    watched.hide("/a");
+    watched.hide("system");
+    expect(guards.above(watched.target("/a"))).toBe(100);
+  });
+
+  test("also one whose turn is far off is noticed, once its last reading is old", () => {
+    using kernel = new MemcgKernel();
+    const paths = Array.from({ length: 16 }, (_, index) => `/a${index}`);
+    const watched = new Watched(kernel, paths);
+    using guards = guardsOf(
+      watched,
+      paths.map((path) => watched.target(path)),
+    );
+    kernel.stall("/a15", { memoryMs: 50 });
+    kernel.clock.advance(100);
+    expect(guards.stalled()).toEqual([]);
+    kernel.clock.advance(100);
+    expect(guards.stalled()).toEqual([watched.target("/a15")]);
   });
 });

@@ -12,7 +12,7 @@ function see(registry: MemcgRegistry, ...cgroups: readonly string[]): readonly s
     const [path = "", id = "", inode = ""] = cgroup.split(" ");
     if (!registry.hasLiving(path)) registry.seeTarget(registry.seeCgroup(path, id, Number(inode)), 0, settingsOf);
   }
-  return registry.endScan().map(({ path }) => path);
+  return registry.endScan(() => false).map(({ path }) => path);
 }
 
 function target(registry: MemcgRegistry, path: string): TargetState {

@@ -15,11 +15,11 @@ describe("a run", () => {
     await serving.ripen();
     atFirst(serving, "-", () => new Fault("io", "cannot command lru_gen: EIO"));
     const report = await serving.run();
-    expect(report.ends).toMatchObject({ error: 1, nothing_cold: 2 });
+    expect(report.ends).toMatchObject({ error: 1, evicted: 1, nothing_cold: 1 });
     expect(kernel.usagePages("/b")).toBe(0);
     expect(kernel.usagePages("/a")).toBe(10_000);
     await serving.next();
-    expect(serving.target("/a")).toMatchObject({ last_end: "nothing_cold", last_error: null });
+    expect(serving.target("/a")).toMatchObject({ last_end: "evicted", last_error: null });
   });
 
   test("ages the rest when one command of the write is refused", async () => {
@@ -53,7 +53,7 @@ describe("a run", () => {
     const serving = new Serving(kernel);
     await serving.ripen();
     atFirst(serving, "-", () => "interrupted");
-    expect((await serving.run()).ends).toMatchObject({ nothing_cold: 2, error: 0 });
+    expect((await serving.run()).ends).toMatchObject({ evicted: 1, nothing_cold: 1, error: 0 });
     expect(kernel.usagePages("/a")).toBe(0);
     expect(serving.target("/a").evicted_bytes.file_bytes).toBe(10_000 * pageBytes);
   });
@@ -64,7 +64,7 @@ describe("a run", () => {
     const serving = new Serving(kernel);
     await serving.ripen();
     atFirst(serving, "-", () => refusal());
-    expect((await serving.run()).ends).toMatchObject({ nothing_cold: 2, error: 0 });
+    expect((await serving.run()).ends).toMatchObject({ evicted: 1, nothing_cold: 1, error: 0 });
     expect(kernel.usagePages("/a")).toBe(0);
   });
 
@@ -175,7 +175,7 @@ describe("a run", () => {
     }
     expect(skipped).toEqual([true, true, false, false]);
     // 1.5 s of 1, 2 and 3 minutes; then a new waiting period begins.
-    expect(ends).toEqual(["pressure", "pressure", "not_ready", "nothing_cold"]);
+    expect(ends).toEqual(["pressure", "pressure", "not_ready", "evicted"]);
     expect(serving.target("/a")).toMatchObject({ skips: 2, agings: 3, pressure_percent: 0 });
   });
 
@@ -227,7 +227,7 @@ describe("a run", () => {
       dry_run: true,
       evicted_bytes: { anon_bytes: 0, file_bytes: 0 },
       would_evict_bytes: { anon_bytes: 0, file_bytes: 10_000 * pageBytes },
-      ends: { nothing_cold: 2 },
+      ends: { evicted: 1, nothing_cold: 1 },
     });
     expect(serving.commands("-")).toEqual([]);
     expect(kernel.usagePages("/a")).toBe(10_000);
@@ -244,7 +244,7 @@ describe("a run", () => {
       return null;
     });
     const run = serving.run();
-    expect((await run).ends).toMatchObject({ nothing_cold: 2, pressure: 0 });
+    expect((await run).ends).toMatchObject({ evicted: 1, nothing_cold: 1, pressure: 0 });
     expect(serving.target("/a").settings).toEqual(
       expect.objectContaining({ period_secs: 7, eviction_psi_percent_limit: 0 }),
     );

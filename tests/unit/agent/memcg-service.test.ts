@@ -177,11 +177,11 @@ describe("what is told", () => {
     expect(status.evicted_bytes).toEqual({ anon_bytes: 0, file_bytes: 10_000 * 4096 });
     expect(status).toMatchObject({ runs: 3, targets_count: 2, backend: "lru_gen", running: false, last_run: report });
     expect(report.top).toEqual([
-      { path: "/a", node: 0, evicted_bytes: status.evicted_bytes, would_evict_bytes: null, end: "nothing_cold" },
+      { path: "/a", node: 0, evicted_bytes: status.evicted_bytes, would_evict_bytes: null, end: "evicted" },
     ]);
     expect(heard.map(({ event }) => event)).toEqual(["target_end", "target_end", "memcg_run"]);
     expect(heard.find((event) => event.event === "target_end" && event.path === "/a")).toMatchObject({
-      end: "nothing_cold",
+      end: "evicted",
       skipped: false,
       evicted_bytes: 10_000 * 4096,
     });

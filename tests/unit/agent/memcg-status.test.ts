@@ -55,8 +55,8 @@ describe("the report of a run", () => {
     await serving.ripen();
     const report = await serving.run();
     expect(report.top.map(({ path, evicted_bytes, end }) => [path, evicted_bytes.file_bytes, end])).toEqual([
-      ["/large", bytes(3_000), "nothing_cold"],
-      ["/small", bytes(1_000), "nothing_cold"],
+      ["/large", bytes(3_000), "evicted"],
+      ["/small", bytes(1_000), "evicted"],
     ]);
     expect(report).toMatchObject({ targets: 4, aged: 4, skipped: 0, evicted_bytes: { file_bytes: bytes(4_000) } });
     expect(report.wall_secs).toBeGreaterThan(0);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { evictTargets, Pace } from "../../../src/agent/memcg/evict.ts";
+import { evictTargets, Pace, type EvictionEnd } from "../../../src/agent/memcg/evict.ts";
 import { EvictionGuards, PressureReader } from "../../../src/agent/memcg/pressure.ts";
 import { MemcgRegistry, type TargetState } from "../../../src/agent/memcg/registry.ts";
 import { MemoryReclaimBackend } from "../../../src/agent/memcg/memory-reclaim.ts";
@@ -64,7 +64,7 @@ class Trial implements Disposable {
   }
 
   plan(path: string): ReturnType<MemoryReclaimBackend["plan"]> {
-    return this.backend.plan(this.target(path), { swapFreePages: 0, unprotectedPages: null });
+    return this.backend.plan(this.target(path), { swapFreePages: 0, swapRoomPages: null, unprotectedPages: null });
   }
 
   /** Runs in which nothing was evicted, a period apart. */
@@ -151,11 +151,9 @@ test("the kernel is asked for bytes without swapping, and what went is taken off
   trial.pass(3);
   const plan = trial.plan("/a");
   if (plan.do === "end") throw new Error(plan.why);
-  expect(plan).toMatchObject({ swappiness: 0, anonPages: 0, endsWith: "nothing_cold" });
-  const evicting = trial.backend.evict(trial.target("/a"), plan, 256);
-  // What the kernel does while the write is under way.
-  trial.write(`${mount}/a/memory.current`, `${(10_000 - 200) * pageBytes}\n`);
-  await evicting;
+  expect(plan).toMatchObject({ swappiness: 0, anonPages: 0, endsWith: "evicted" });
+  await trial.backend.evict(trial.target("/a"), plan, 256);
+  trial.backend.freed(trial.target("/a"), { filePages: 200, anonPages: 0 });
   expect(readFileSync(join(trial.root, mount, "a/memory.reclaim"), "utf8")).toStartWith("1048576 swappiness=0");
   // As with lru_gen it is the next look that shows it.
   expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(10_000);
@@ -164,39 +162,33 @@ test("the kernel is asked for bytes without swapping, and what went is taken off
 });
 
 test("what went in an eviction is booked, and ends it when it is as much as was planned", async () => {
-  using trial = new Trial();
+  using trial = new Trial({ eviction_psi_percent_limit: 100 });
   for (const path of ["/", "/a"]) trial.set(path, 100_000);
   trial.pass(3);
   const target = trial.target("/a");
   const plan = trial.plan("/a");
   if (plan.do === "end") throw new Error(plan.why);
   let leftPages = 100_000;
-  let asked = 0;
-  const ends: string[] = [];
   const tree = readCgroupTree(trial.root);
-  using guards = new EvictionGuards(new PressureReader(trial.root, tree, trial.clock), []);
-  await evictTargets([{ target, plan }], {
+  using guards = new EvictionGuards(new PressureReader(trial.root, tree, trial.clock));
+  const ends: EvictionEnd[] = [];
+  for await (const end of evictTargets([{ target, plan }], {
     clock: trial.clock,
     backend: trial.backend,
     guards,
     pace: new Pace(),
-    usagePages: () => {
-      const pages = leftPages;
-      asked++;
-      // Before each write: while that is under way, the kernel takes 1,000 pages.
-      if (asked % 2 === 1) {
-        queueMicrotask(() => {
-          leftPages -= 1_000;
-          trial.write(`${mount}/a/memory.current`, `${leftPages * pageBytes}\n`);
-        });
-      }
-      return pages;
+    counter: {
+      read: () => {
+        // While a write is under way, the kernel takes 1,000 pages.
+        queueMicrotask(() => (leftPages -= 1_000));
+        return { stolenPages: 100_000 - leftPages, apart: true, machine: null };
+      },
     },
     stopReason: () => null,
     isGone: () => false,
-    ended: (_, reason) => void ends.push(reason),
-  });
-  expect(ends).toEqual(["nothing_cold"]);
-  expect(target.lastEvictedFilePages).toBe(100_000 - leftPages);
+  })) {
+    ends.push(end);
+  }
+  expect(ends).toMatchObject([{ target, why: "evicted", filePages: target.lastEvictedFilePages, anonPages: 0 }]);
   expect(target.lastEvictedFilePages).toBeWithin(plan.pages, plan.pages + 1_000);
 });

@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CgroupState } from "../../../src/agent/memcg/registry.ts";
+import { MemcgRegistry, type CgroupState } from "../../../src/agent/memcg/registry.ts";
 import { RefaultKeeper } from "../../../src/agent/memcg/refaults.ts";
+import { defaultSettings } from "../../../src/config/schema.ts";
 import { refaultSourceOf, type RefaultSource } from "../../../src/core/refault.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
 
@@ -35,11 +36,15 @@ interface Counters {
 /** One cgroup's counters as files, and the keeper on them. */
 class Trial implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-refaults-"));
-  readonly cgroup = new CgroupState("/a", 1, "1", null);
+  readonly registry = new MemcgRegistry();
+  readonly cgroup: CgroupState;
   readonly keeper: RefaultKeeper;
   nowMs = 0;
 
   constructor(source: RefaultSource) {
+    const { cgroups: _, ...settings } = defaultSettings.memcg;
+    this.cgroup = this.registry.seeCgroup("/a", "1", 1);
+    this.registry.seeTarget(this.cgroup, 0, () => ({ settings, rule: null }));
     mkdirSync(join(this.root, "proc/self"), { recursive: true });
     mkdirSync(join(this.root, "sys/fs/cgroup/a"), { recursive: true });
     writeFileSync(
@@ -67,6 +72,7 @@ class Trial implements Disposable {
 
   /** A run that finds something cold: evicts so many pages, unless the cgroup sits out. */
   run(pages: number, counting = true): "evicted" | "sat out" {
+    this.keeper.forget();
     const before = this.keeper.judge(this.cgroup, limitPercent, true);
     if (this.keeper.sitOut(this.cgroup, limitPercent, counting) > 0) return "sat out";
     this.keeper.evicted(this.cgroup, before, pages);
@@ -86,7 +92,7 @@ describe("the price of what came back", () => {
     trial.nowMs = minuteMs;
     trial.show({ residentPages: 10_000, refaultedPages: 8_000, stolenPages: 8_000 });
     for (let run = 0; run < 32; run++) expect(trial.run(8_000)).toBe("sat out");
-    expect(trial.cgroup.refaultedPages).toBe(8_000);
+    expect(trial.registry.totals.refaultedPages).toBe(8_000);
     expect(trial.run(8_000)).toBe("evicted");
   });
 
@@ -105,7 +111,7 @@ describe("the price of what came back", () => {
     trial.nowMs = 10 * minuteMs;
     trial.show({ residentPages: 50_100, refaultedPages: 100, stolenPages: 50_000 });
     expect(trial.run(1_000)).toBe("evicted");
-    expect(trial.cgroup.refaultedPages).toBe(100);
+    expect(trial.registry.totals.refaultedPages).toBe(100);
   });
 
   test("uncounted: what a cgroup grew by while it waited for its disk stands in", () => {

@@ -2,12 +2,12 @@ import { describe, expect, test } from "bun:test";
 import {
   batchPagesAtStart,
   chooseSwappiness,
-  evictedPages,
   idleLooksMax,
   judgeProgress,
   mayLook,
   nextBatchPages,
   planEviction,
+  splitFreed,
   type EvictionInput,
   type EvictionPlan,
   type Generation,
@@ -30,7 +30,9 @@ const usual: EvictionInput = {
   agingCountMin: 3,
   swap: false,
   swapFreePages: 0,
+  swapRoomPages: null,
   swappinessMax: 50,
+  coldAgeMsMin: 3_000,
   unprotectedPages: null,
 };
 const swap: Partial<EvictionInput> = { swap: true, swapFreePages: 100_000 };
@@ -43,7 +45,7 @@ function evict(plan: Partial<Extract<EvictionPlan, { do: "evict" }>>): EvictionP
     filePages: 6_000,
     anonPages: 0,
     pages: 6_000,
-    endsWith: "nothing_cold",
+    endsWith: "evicted",
   };
   return { ...file, ...plan };
 }
@@ -54,6 +56,21 @@ const plans: readonly {
   readonly plan: EvictionPlan;
 }[] = [
   { name: "the oldest generation's file pages", change: {}, plan: evict({}) },
+  {
+    name: "not left alone for long enough",
+    change: { coldAgeMsMin: 3_001 },
+    plan: { do: "end", why: "not_ready" },
+  },
+  {
+    name: "the cgroup may not swap, whatever swap is free",
+    change: { ...swap, swapRoomPages: 0 },
+    plan: evict({ endsWith: "swap_full" }),
+  },
+  {
+    name: "the cgroup may swap some",
+    change: { ...swap, swapRoomPages: 1_000 },
+    plan: evict({ anonPages: 1_000, pages: 7_000, swappiness: 29, endsWith: "swap_full" }),
+  },
   { name: "not aged often enough", change: { agingCount: 2 }, plan: { do: "end", why: "not_ready" } },
   { name: "aged as often as the settings say", change: { agingCount: 0, agingCountMin: 0 }, plan: evict({}) },
   {
@@ -216,47 +233,16 @@ describe("judgeProgress", () => {
   });
 });
 
-describe("evictedPages", () => {
-  const rows: readonly {
-    readonly name: string;
-    readonly input: Parameters<typeof evictedPages>[0];
-    readonly is: number;
-  }[] = [
-    {
-      name: "all three agree",
-      input: { usageFellPages: 500, coldFellPages: 500, allFellPages: 500 },
-      is: 500,
-    },
-    {
-      name: "some were touched and went to a younger generation: usage tells",
-      input: { usageFellPages: 300, coldFellPages: 500, allFellPages: 300 },
-      is: 300,
-    },
-    {
-      name: "others read new pages meanwhile: usage tells",
-      input: { usageFellPages: 450, coldFellPages: 500, allFellPages: -200 },
-      is: 450,
-    },
-    {
-      name: "never more than left the cold generations",
-      input: { usageFellPages: 900, coldFellPages: 500, allFellPages: 500 },
-      is: 500,
-    },
-    {
-      name: "never less than all lost, when usage grew meanwhile",
-      input: { usageFellPages: 0, coldFellPages: 500, allFellPages: 400 },
-      is: 400,
-    },
-    {
-      name: "usage is unknown: what all generations lost",
-      input: { usageFellPages: null, coldFellPages: 500, allFellPages: 400 },
-      is: 400,
-    },
-    { name: "nothing left", input: { usageFellPages: 10, coldFellPages: -10, allFellPages: 10 }, is: 0 },
-  ];
-
-  test.each(rows)("$name", ({ input, is }) => {
-    expect(evictedPages(input)).toBe(is);
+describe("splitFreed", () => {
+  const usualSplit = { pages: 900, fileOnly: false, anonPagesMax: 10_000, machine: { anonPages: 300, filePages: 600 } };
+  test.each([
+    ["as the machine lost them", {}, { filePages: 600, anonPages: 300 }],
+    ["all file, where only those were asked for", { fileOnly: true }, { filePages: 900, anonPages: 0 }],
+    ["no more anonymous pages than were there", { anonPagesMax: 100 }, { filePages: 800, anonPages: 100 }],
+    ["others lost some as well: in proportion", { pages: 90 }, { filePages: 60, anonPages: 30 }],
+    ["nobody tells", { machine: { anonPages: 0, filePages: 0 } }, { filePages: 900, anonPages: 0 }],
+  ])("%s", (_, change, split) => {
+    expect(splitFreed({ ...usualSplit, ...change })).toEqual(split);
   });
 });
 

@@ -30,6 +30,7 @@ const usual: ReclaimInput = {
   state: seenThrice(),
   settings: { swap: false, swappiness_max: 50, eviction_run_aging_count_min: 3 },
   swapFreePages: 0,
+  swapRoomPages: null,
   unprotectedPages: null,
   takesSwappiness: true,
   childrenHoldMemory: false,
@@ -46,27 +47,27 @@ const rows: readonly Row[] = [
   {
     name: "1/32 of what is inactive at first",
     change: {},
-    plan: { do: "reclaim", pages: 2_000, swappiness: 0, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_000, swappiness: 0, endsWith: "evicted" },
   },
   {
     name: "a quarter of it at most",
     change: { state: { ...seenThrice(), stepDivisor: 4 } },
-    plan: { do: "reclaim", pages: 16_000, swappiness: 0, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 16_000, swappiness: 0, endsWith: "evicted" },
   },
   {
     name: "with swap, anonymous pages too",
     change: { settings: swapOn, swapFreePages: 100_000 },
-    plan: { do: "reclaim", pages: 2_500, swappiness: 40, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_500, swappiness: 40, endsWith: "evicted" },
   },
   {
     name: "only as many as swap has room for",
     change: { settings: swapOn, swapFreePages: 256 + 3_200 },
-    plan: { do: "reclaim", pages: 2_100, swappiness: 10, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_100, swappiness: 10, endsWith: "evicted" },
   },
   {
     name: "no more swappiness than is allowed",
     change: { settings: { ...swapOn, swappiness_max: 7 }, swapFreePages: 100_000 },
-    plan: { do: "reclaim", pages: 2_500, swappiness: 7, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_500, swappiness: 7, endsWith: "evicted" },
   },
   {
     name: "where only anonymous pages are cold, only those",
@@ -75,7 +76,7 @@ const rows: readonly Row[] = [
       swapFreePages: 100_000,
       sizes: { ...sizes, inactiveFilePages: 0 },
     },
-    plan: { do: "reclaim", pages: 500, swappiness: 200, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 500, swappiness: 200, endsWith: "evicted" },
   },
   {
     name: "swap is full and nothing else is cold",
@@ -85,7 +86,7 @@ const rows: readonly Row[] = [
   {
     name: "a kernel without swappiness, and no swap",
     change: { takesSwappiness: false },
-    plan: { do: "reclaim", pages: 2_000, swappiness: null, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_000, swappiness: null, endsWith: "evicted" },
   },
   {
     name: "a kernel without swappiness that would swap though it must not",
@@ -95,28 +96,28 @@ const rows: readonly Row[] = [
   {
     name: "a kernel without swappiness that may swap",
     change: { takesSwappiness: false, swapFreePages: 100_000, settings: swapOn },
-    plan: { do: "reclaim", pages: 2_500, swappiness: null, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_500, swappiness: null, endsWith: "evicted" },
   },
   { name: "not watched for long enough", change: { state: newReclaim }, plan: { do: "end", why: "not_ready" } },
   {
     name: "watched for as long as the settings say",
     change: { state: newReclaim, settings: { ...usual.settings, eviction_run_aging_count_min: 0 } },
-    plan: { do: "reclaim", pages: 2_000, swappiness: 0, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 2_000, swappiness: 0, endsWith: "evicted" },
   },
   {
     name: "what has just become inactive is not cold",
     change: { state: seenThrice({ ...sizes, inactiveFilePages: 32_000 }) },
-    plan: { do: "reclaim", pages: 1_000, swappiness: 0, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 1_000, swappiness: 0, endsWith: "evicted" },
   },
   {
     name: "all active: a quarter counts as candidates",
     change: { sizes: { ...sizes, inactiveFilePages: 0, activeFilePages: 64_000 } },
-    plan: { do: "reclaim", pages: 500, swappiness: 0, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 500, swappiness: 0, endsWith: "evicted" },
   },
   {
     name: "no step is smaller than 1 MiB",
     change: { sizes: { ...sizes, inactiveFilePages: 1_000 } },
-    plan: { do: "reclaim", pages: 256, swappiness: 0, endsWith: "nothing_cold" },
+    plan: { do: "reclaim", pages: 256, swappiness: 0, endsWith: "evicted" },
   },
   {
     name: "a few pages are not worth a step",

@@ -115,12 +115,12 @@ const rows: readonly Row[] = [
     waitEvictions: 0,
   },
   {
-    name: "what the kernel evicted and the cgroup read again is not ours",
+    name: "where the kernel evicted as well, refaults are shared in proportion of what is away",
     evictedPages: 10_000,
-    now: at(1, { refaultedPages: 85_000, stolenPages: 9_000 + 10_000 + 80_000 }),
-    verdict: "pending",
-    returnedPages: 0,
-    waitEvictions: 0,
+    now: at(1, { refaultedPages: 5_000 + 45_000, stolenPages: 9_000 + 10_000 + 80_000 }),
+    verdict: "costly",
+    returnedPages: 5_000,
+    waitEvictions: 32,
   },
   {
     name: "without pgsteal all refaults are taken for ours",

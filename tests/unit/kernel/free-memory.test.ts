@@ -59,7 +59,7 @@ Node 0, zone    DMA32            1           10
 
 test("vmstat: counters, and a kernel without compaction", () => {
   const text =
-    "compact_stall 3\ncompact_fail 1\ncompact_success 2\npgsteal_kswapd 10\npgsteal_direct 5\npgscan_direct 7\n";
+    "compact_stall 3\ncompact_fail 1\ncompact_success 2\npgsteal_kswapd 10\npgsteal_direct 5\npgscan_direct 7\npgsteal_anon 4\npgsteal_file 11\n";
   expect(parseVmstat(text)).toEqual({
     compaction: {
       stalls: 3,
@@ -71,6 +71,8 @@ test("vmstat: counters, and a kernel without compaction", () => {
     },
     stealPages: 15,
     scanPages: 7,
+    stealAnonPages: 4,
+    stealFilePages: 11,
   });
   expect(parseVmstat("pgsteal_kswapd 10\n").compaction).toBeNull();
 });

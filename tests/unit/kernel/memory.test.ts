@@ -1,9 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { readCgroupTree, type CgroupTree } from "../../../src/kernel/cgroup.ts";
 import { parseMeminfo, readMeminfo } from "../../../src/kernel/meminfo.ts";
-import { parseByteLimit, readMemoryProtection, readUsageBytes, UsageFile } from "../../../src/kernel/memory-control.ts";
+import { parseByteLimit, readMemoryProtection, readSwapRoomBytes } from "../../../src/kernel/memory-control.ts";
 import { acceptsSwappiness, formatReclaim, reclaim } from "../../../src/kernel/memory-reclaim.ts";
 import { parseMemoryStat, parseRefaults, readMemoryStat } from "../../../src/kernel/memory-stat.ts";
 import { guestFile, guestFiles, guestNames, guestRoot, Tree } from "./fixtures.ts";
@@ -93,7 +91,6 @@ describe("amounts and limits", () => {
     const protection = readMemoryProtection(root, tree, "/guarded");
     expect(protection.currentBytes).toBeGreaterThan(0);
     expect([protection.minBytes, protection.lowBytes].some((bytes) => bytes !== 0)).toBe(true);
-    expect(readUsageBytes(root, tree, "/guarded")).toBe(protection.currentBytes);
   });
 
   test("v2, each file under its own name", () => {
@@ -105,26 +102,21 @@ describe("amounts and limits", () => {
     expect(readMemoryProtection(tree.root, v2, "/a")).toEqual({ currentBytes: 1, minBytes: 2, lowBytes: "max" });
   });
 
-  test("usage that is kept open is read anew, and belongs to one cgroup", () => {
-    using tree = new Tree({ "cg/a/memory.current": "1048576\n", "cg/b/memory.usage_in_bytes": "8\n" });
-    const file = join(tree.root, "cg/a/memory.current");
-    using usage = UsageFile.open(tree.root, v2, "/a");
-    expect(usage?.readBytes()).toBe(1_048_576);
-    writeFileSync(file, "4096\n");
-    expect(usage?.readBytes()).toBe(4096);
-    writeFileSync(file, "many\n");
-    expect(() => usage?.readBytes()).toThrow(expect.objectContaining({ kind: "malformed" }));
-    rmSync(file);
-    writeFileSync(file, "1\n");
-    expect(() => usage?.readBytes()).toThrow(expect.objectContaining({ kind: "malformed" }));
-    using old = UsageFile.open(tree.root, v1, "/b");
-    expect(old?.readBytes()).toBe(8);
-    expect(UsageFile.open(tree.root, v2, "/none")).toBeNull();
+  test("what may be swapped: the limit less what is out, null without a limit", () => {
+    using tree = new Tree({
+      "cg/a/memory.swap.max": "12288\n",
+      "cg/a/memory.swap.current": "4096\n",
+      "cg/b/memory.swap.max": "max\n",
+      "cg/c/memory.swap.max": "0\n",
+      "cg/c/memory.swap.current": "4096\n",
+    });
+    const rooms = ["/a", "/b", "/c", "/none"].map((path) => readSwapRoomBytes(tree.root, v2, path));
+    expect(rooms).toEqual([8192, null, 0, null]);
+    expect(readSwapRoomBytes(tree.root, v1, "/a")).toBeNull();
   });
 
-  test("v1, and a root without files", () => {
-    using tree = new Tree({ "cg/memory.usage_in_bytes": "8\n" });
-    expect(readUsageBytes(tree.root, v1, "/")).toBe(8);
+  test("none: v1, and a root without files", () => {
+    using tree = new Tree({ "cg/cgroup.procs": "" });
     const none = { currentBytes: null, minBytes: null, lowBytes: null };
     expect(readMemoryProtection(tree.root, v1, "/")).toEqual(none);
     expect(readMemoryProtection(tree.root, v2, "/")).toEqual(none);
