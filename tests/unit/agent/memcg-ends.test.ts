@@ -127,6 +127,7 @@ const rows: readonly Row[] = [
   {
     name: "another aged it meanwhile: what is oldest is not old",
     end: "not_ready",
+    settings: { eviction_run_aging_count_min: 0 },
     before: ({ kernel }) => {
       for (let time = 0; time < 3; time++) kernel.ageBySelf("/a");
     },

@@ -204,6 +204,18 @@ export class MemcgKernel implements Disposable {
     this.#count(path, {});
   }
 
+  /** All anonymous pages are touched, and seen to be: they go to the youngest generation. */
+  touchAnon(path: string): void {
+    const { generations } = this.#node(path, 0);
+    let pages = 0;
+    for (const generation of generations) {
+      pages += generation.anonPages;
+      generation.anonPages = 0;
+    }
+    const youngest = generations.at(-1);
+    if (youngest !== undefined) youngest.anonPages = pages;
+  }
+
   /** The kernel takes pages of the youngest generation, as kswapd does. */
   reclaimBySelf(path: string, pages: number): void {
     const youngest = this.#node(path, 0).generations.at(-1);

@@ -58,6 +58,27 @@ describe("MemcgRegistry", () => {
     expect(["/", "/a", "/a/b", "/x/y/z"].map(parent)).toEqual([undefined, "/", "/a", "/"]);
   });
 
+  test.each([
+    [
+      "is listed again",
+      [
+        ["/ 1 1", "/a/b 3 3"],
+        ["/ 1 1", "/a 2 2", "/a/b 3 3"],
+      ],
+      "/a",
+    ],
+    ["is another now", [["/ 1 1", "/a 5 5", "/a/b 3 3"]], "/a"],
+    ["is listed no more", [["/ 1 1", "/a/b 3 3"]], "/"],
+  ])("a child has a living parent when its parent %s", (_, snapshots, parent) => {
+    const registry = new MemcgRegistry();
+    see(registry, "/ 1 1", "/a 2 2", "/a/b 3 3");
+    for (const snapshot of snapshots) see(registry, ...snapshot);
+    const child = registry.cgroups.get("/a/b");
+    expect(child?.parent).toBe(registry.cgroups.get(parent) ?? null);
+    const owners = [...registry.cgroups.values()].filter(({ children }) => child !== undefined && children.has(child));
+    expect(owners.map(({ path }) => path)).toEqual([parent]);
+  });
+
   test("knows at most four generations, and counts their pages", () => {
     const registry = new MemcgRegistry();
     see(registry, "/ 1 1");
