@@ -18,7 +18,7 @@ guestTest(
   async (guest) => {
     await coldCache(guest, "cold", coldMiB);
     const { evictedBytes, ...rest } = JSON.parse(await guest.sh("program /cold")) as { readonly evictedBytes: number };
-    expect(rest).toEqual({ changes: 1, agings: 3, end: "nothing_cold" });
+    expect(rest).toEqual({ changes: 1, agings: 3, end: "evicted" });
     expect(evictedBytes).toBeGreaterThan(coldMiB * 0.9 * mib);
     expect(await usageBytes(guest, "cold")).toBeLessThan(coldMiB * 0.1 * mib);
   },

@@ -40,7 +40,7 @@ async function coldAnonymousMemory(guest: Guest): Promise<void> {
     deadlineMs: 60_000,
     what: "nine tenths of the held memory go to swap",
   });
-  const evicted = await agent.untilTarget("/held", ({ ends }) => ends.nothing_cold > without.ends.nothing_cold, {
+  const evicted = await agent.untilTarget("/held", ({ ends }) => ends.evicted > without.ends.evicted, {
     deadlineMs: 30_000,
     what: "the eviction end",
   });

@@ -269,7 +269,8 @@ export class MemcgService {
     const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
     const refaultedBytes = this.#refaultedBytes(pageBytes);
     const nextMs = this.nextDueMs();
-    const saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), this.#saved.bytes);
+    const evictedBytes = (evictedAnonPages + evictedFilePages) * pageBytes;
+    const saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), savedBytes(evictedBytes, refaultedBytes));
     return {
       disabled: this.disabled,
       dry_run: this.#options.dryRun,
