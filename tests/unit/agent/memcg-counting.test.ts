@@ -173,7 +173,7 @@ describe("a cgroup that one snapshot lacks", () => {
 
 test("a target whose turn is far off stops soon after its stall", async () => {
   using kernel = new MemcgKernel();
-  const paths = Array.from({ length: 40 }, (_, index) => `/a${index}`);
+  const paths = Array.from({ length: 20 }, (_, index) => `/a${index}`);
   for (const path of paths) kernel.add(path, { anonPages: 0, filePages: 3_000 });
   kernel.commandMs = 20;
   const serving = new Serving(kernel);
