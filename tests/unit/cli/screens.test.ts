@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { renderCompactStatus } from "../../../src/cli/screens/compact.ts";
 import { renderMemcgStatus, selectTargets, standInLines } from "../../../src/cli/screens/memcg.ts";
-import { renderRunReport } from "../../../src/cli/screens/run.ts";
+import { histogramLines, renderRunReport } from "../../../src/cli/screens/run.ts";
 import { renderStatus } from "../../../src/cli/screens/status.ts";
 import { plainTerminal, type Terminal, terminalOf } from "../../../src/cli/screens/terminal.ts";
 import { textWidth } from "../../../src/cli/screens/text.ts";
@@ -25,6 +25,13 @@ function screens(terminal: Terminal, wrongFile: boolean): Record<string, string[
     compactRun: renderRunReport(compactReport, nowMs, terminal),
   };
 }
+
+test("cold memory is shown in classes of age, each with its two ends", () => {
+  const classes = [60, 300, 900].map((age_secs) => ({ age_secs, bytes: 2 ** 20 }));
+  const lines = histogramLines(classes, plainTerminal).slice(1);
+  const texts = ["1 min to 5 min", "5 min to 15 min", "15 min and more"];
+  for (const [index, text] of texts.entries()) expect(lines[index]).toContain(text);
+});
 
 describe("on a terminal no line is wider than it", () => {
   for (const columns of [60, 80, 100, 160]) {
