@@ -98,7 +98,7 @@ export class LruGenBackend implements Backend {
       generations: target.generations,
       agingCount: target.agings,
       agingCountMin: settings.eviction_run_aging_count_min,
-      coldAgeMsMin: 2 * (periodMs - toleranceMs(periodMs)),
+      coldAgeMsMin: coldPeriods(settings.eviction_run_aging_count_min) * (periodMs - toleranceMs(periodMs)),
       swap: settings.swap,
       swappinessMax: settings.swappiness_max,
       ...facts,
@@ -156,6 +156,11 @@ function copyGenerations(from: LruGenGenerations, count: number, target: TargetS
       from.filePages[index] ?? 0,
     );
   }
+}
+
+/** Three agings a period apart leave the oldest of four generations two periods behind; whoever waits for fewer asks for less. */
+function coldPeriods(agingCountMin: number): number {
+  return Math.min(generationsMax - 2, Math.max(0, agingCountMin - 1));
 }
 
 function goneOrNull(target: TargetState): Fault | null {
