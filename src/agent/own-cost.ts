@@ -1,5 +1,8 @@
 /** What the agent costs itself. */
 import { isFault } from "../base/fault.ts";
+import { readCgroupTree, type CgroupTree } from "../kernel/cgroup.ts";
+import { cachedExecutableBytes } from "../system/executable-pages.ts";
+import { readText, readTextIfThere } from "../system/pseudo-file.ts";
 import { readSelfStatus } from "../system/self.ts";
 import type { OwnCost } from "./status.ts";
 
@@ -15,12 +18,34 @@ export function ownCost(): OwnCost {
     const { rssAnonBytes, rssFileBytes, rssShmemBytes, threads } = readSelfStatus("/");
     return {
       ...times,
+      charged_bytes: ownCgroupBytes("/", process.pid) ?? sumOrNull(rssAnonBytes, cachedExecutableBytes()),
       private_bytes: rssAnonBytes,
       resident_bytes: rssAnonBytes + rssFileBytes + rssShmemBytes,
       threads,
     };
   } catch (error) {
     if (!isFault(error)) throw error;
-    return { ...times, private_bytes: null, resident_bytes: null, threads: null };
+    return { ...times, charged_bytes: null, private_bytes: null, resident_bytes: null, threads: null };
   }
+}
+
+function sumOrNull(privateBytes: number, cachedBytes: number | null): number | null {
+  return cachedBytes === null ? null : privateBytes + cachedBytes;
+}
+
+/** Where the hierarchies are mounted does not change under us. */
+let knownTree: CgroupTree | null = null;
+
+/**
+ * memory.current of the process's cgroup: anonymous pages, the page cache that it brought, and what the kernel keeps
+ * for it. Null where other processes are in it, and on cgroup v1. Faults: `missing`, `malformed`, `io`.
+ */
+export function ownCgroupBytes(root: string, pid: number): number | null {
+  const path = /^0::(\/.+)$/m.exec(readTextIfThere(root, "/proc/self/cgroup") ?? "")?.[1];
+  if (path === undefined) return null;
+  knownTree ??= readCgroupTree(root);
+  if (knownTree.version !== 2) return null;
+  if (readTextIfThere(root, `${knownTree.memoryMount}${path}/cgroup.procs`) !== `${pid}\n`) return null;
+  const bytes = Number(readText(root, `${knownTree.memoryMount}${path}/memory.current`).trim());
+  return Number.isSafeInteger(bytes) ? bytes : null;
 }

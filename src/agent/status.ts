@@ -198,6 +198,11 @@ export interface Warning {
 export interface OwnCost {
   readonly cpu_user_secs: number;
   readonly cpu_system_secs: number;
+  /**
+   * What the guest pays, as its kernel counts it: memory.current where the agent has a cgroup to itself, else its
+   * private memory and the executable's pages in the page cache. Null where neither can be told.
+   */
+  readonly charged_bytes: number | null;
   readonly private_bytes: number | null;
   readonly resident_bytes: number | null;
   readonly threads: number | null;

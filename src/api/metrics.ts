@@ -258,9 +258,10 @@ export const metrics = {
   memory: {
     name: "mem_agent_memory_bytes",
     type: "gauge",
-    help: "Memory of the agent itself: private to it, and resident with what the kernel can drop.",
+    help: "Memory of the agent itself: charged for it by the guest's kernel, private to it, and resident with what the kernel can drop.",
     labels: ["kind"],
     collect: ({ agent: { own } }) => [
+      [{ kind: "charged" }, own.charged_bytes],
       [{ kind: "private" }, own.private_bytes],
       [{ kind: "resident" }, own.resident_bytes],
     ],

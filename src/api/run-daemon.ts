@@ -67,7 +67,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
   const keepHouse = (): void => {
     daemon.lookAround();
-    void socket.look().finally(() => trimmer.looked());
+    void socket.look();
   };
   const signal = await serveUntil(end, keepHouse, daemon, log, environment);
   log.info("stopping", { signal });

@@ -1,13 +1,13 @@
 /**
- * Letting go of our own executable and its libraries: `/proc/self/smaps` (proc_pid_smaps(5)) and madvise(2). Start-up
- * touches 20 to 30 MB of the file, hardly any of which is needed at rest.
+ * The pages of our own executable and its libraries: `/proc/self/maps` (proc_pid_maps(5)), madvise(2),
+ * posix_fadvise(2). Start-up touches 20 to 30 MB of the file and readahead brings more, hardly any of which is needed
+ * at rest.
  *
  *     00200000-03c00000 r-xp 00000000 fe:00 1234      /usr/bin/mem-agent
- *     Rss:                5348 kB
- *     Anonymous:             0 kB
- *     Swap:                  0 kB
  */
-import { letGo, pageOut } from "./libc.ts";
+import { closeSync, openSync } from "node:fs";
+import { cachedPages, dropUnmapped, letGo, pageOut, readByPage, splitMapping } from "./libc.ts";
+import { pageBytes } from "./page-size.ts";
 import { malformed, readText } from "./pseudo-file.ts";
 
 export interface FileMapping {
@@ -17,32 +17,17 @@ export interface FileMapping {
   readonly permissions: string;
   /** The file, with ` (deleted)` after it where it was replaced. */
   readonly file: string;
-  /** Pages that are not the file's any more, in memory or in swap: written, or relocated when the program was loaded. Null: not told. */
-  readonly ownBytes: number | null;
 }
 
-const place = "/proc/self/smaps";
+const place = "/proc/self/maps";
+const executable = "/proc/self/exe";
 const headPattern =
   /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][ps]) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ \d+(?: +(.*))?$/;
-const fieldPattern = /^\w+: /;
-const ownPattern = /^(?:Anonymous|Swap): +(\d{1,12}) kB$/;
 
 /** Mappings of files, without those of memory and of the kernel (`[heap]`). Fault `malformed`. */
 export function parseFileMappings(text: string): FileMapping[] {
-  const mappings: {
-    startAddress: number;
-    bytes: number;
-    permissions: string;
-    file: string;
-    ownBytes: number | null;
-  }[] = [];
-  for (const line of text.split("\n")) {
-    const own = ownPattern.exec(line)?.[1];
-    const last = mappings.at(-1);
-    if (own !== undefined && last !== undefined) last.ownBytes = (last.ownBytes ?? 0) + Number(own) * 1024;
-    else if (line !== "" && !fieldPattern.test(line)) mappings.push(mappingOf(line));
-  }
-  return mappings.filter(({ file }) => file.startsWith("/"));
+  const lines = text.split("\n").filter((line) => line !== "");
+  return lines.map(mappingOf).filter(({ file }) => file.startsWith("/"));
 }
 
 function mappingOf(line: string): FileMapping {
@@ -50,52 +35,81 @@ function mappingOf(line: string): FileMapping {
   if (head === null) throw malformed(place, "unexpected line", line);
   const [, start = "", end = "", permissions = "", file = ""] = head;
   const startAddress = Number.parseInt(start, 16);
-  return { startAddress, bytes: Number.parseInt(end, 16) - startAddress, permissions, file, ownBytes: null };
+  return { startAddress, bytes: Number.parseInt(end, 16) - startAddress, permissions, file };
 }
 
-/** The executable and its libraries, as this process has them mapped. */
-export class OwnExecutable {
-  /** Where no page is our own and none can become so: known since the last `drop` or `letGo`. */
-  #clean: readonly FileMapping[] = [];
+/** The executable and its libraries as they were at the start: where they are does not change while the process runs. */
+let loaded: readonly FileMapping[] | null = null;
 
-  /**
-   * Drops all of it, from the page cache as well where nobody else has it mapped; our own pages (0.2 MiB) go to swap,
-   * where there is any. What is needed again is read from the disk. Returns how many bytes of mappings that were.
-   * Faults: `missing`, `malformed`, `unsupported` (before 5.4), `io`.
-   */
-  drop(): number {
-    const mappings = ownMappings();
-    this.#clean = mappings.filter(isClean);
-    for (const { startAddress, bytes } of mappings) pageOut(startAddress, bytes);
-    return sizeOf(mappings);
-  }
-
-  /**
-   * As `drop`, but leaves in the page cache what has no page of our own: there it comes back from when it is touched,
-   * and there it may grow cold like any file.
-   */
-  letGo(): number {
-    const mappings = ownMappings();
-    this.#clean = mappings.filter(isClean);
-    for (const { startAddress, bytes } of this.#clean) letGo(startAddress, bytes);
-    for (const { startAddress, bytes } of mappings.filter((mapping) => !isClean(mapping))) pageOut(startAddress, bytes);
-    return sizeOf(mappings);
-  }
-
-  /** As `letGo`, only of what had no page of our own then: no file is read, a call for each of some ten mappings. */
-  letGoAgain(): void {
-    for (const { startAddress, bytes } of this.#clean) letGo(startAddress, bytes);
-  }
-}
-
-function ownMappings(): readonly FileMapping[] {
+function ownMappings(): FileMapping[] {
   return parseFileMappings(readText("/", place)).filter(({ permissions }) => permissions.endsWith("p"));
 }
 
-function isClean({ ownBytes, permissions }: FileMapping): boolean {
-  return ownBytes === 0 && !permissions.includes("w");
+/** Four pages: with larger ones the agent keeps more code than it needs, with smaller ones the kernel's lists of them weigh more. */
+const codeBytes = 16 * 1024;
+
+/** Linux 6.16 and later read code ahead as far as the disk is set to, whatever was advised. */
+export function readsCodeAhead(kernelRelease: string): boolean {
+  const [major = 0, minor = 0] = kernelRelease.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 6 || (major === 6 && minor >= 16);
 }
 
-function sizeOf(mappings: readonly FileMapping[]): number {
-  return mappings.reduce((sum, { bytes }) => sum + bytes, 0);
+/** `readOwnFilesByPage`, in the way that this kernel needs. */
+export function readSparingly(): void {
+  readOwnFilesByPage(readsCodeAhead(readText("/", "/proc/sys/kernel/osrelease")));
+}
+
+/**
+ * From here on what this process touches of its executable is read by itself. Readahead brings up to twenty times as
+ * much, which nobody maps and no madvise() reaches. Linux 6.16 and later read code ahead whatever was advised, but not
+ * beyond the end of its mapping: `splitCode` makes one mapping of each 16 KiB there.
+ * Faults: `missing`, `malformed`, `io`.
+ */
+export function readOwnFilesByPage(splitCode: boolean): void {
+  loaded = ownMappings();
+  for (const { startAddress, bytes, permissions } of loaded) {
+    readByPage(startAddress, bytes);
+    if (!splitCode || !permissions.includes("x")) continue;
+    for (let at = codeBytes; at + codeBytes < bytes; at += 2 * codeBytes) splitMapping(startAddress + at, codeBytes);
+  }
+}
+
+/** What code is running is read again at once, and drawn from the disk: each time there is less of it. */
+const dropRounds = 2;
+
+/**
+ * Drops the executable and its libraries, from the page cache as well where nobody else has them mapped; our own pages
+ * (0.2 MiB) go to swap, where there is any. What is needed again is read from the disk.
+ * Faults: `missing`, `malformed`, `unsupported` (before 5.4), `io`.
+ */
+export function dropOwnFiles(): void {
+  const mappings = loaded ?? ownMappings();
+  for (let round = 0; round < dropRounds; round++) {
+    for (const { startAddress, bytes, permissions } of mappings) {
+      pageOut(startAddress, bytes);
+      // What another process has mapped as well stays with that. Code is never written, nor relocated.
+      if (permissions === "r-xp") letGo(startAddress, bytes);
+    }
+    sweepExecutable();
+  }
+}
+
+/** Drops of the executable what is in the page cache and not mapped by any process. Faults: `missing`, `io`. */
+export function sweepExecutable(): void {
+  withExecutable(dropUnmapped);
+}
+
+/** Bytes of the executable in the page cache, whoever brought them; null before Linux 6.5. Faults: `missing`, `io`. */
+export function cachedExecutableBytes(): number | null {
+  const pages = withExecutable(cachedPages);
+  return pages === null ? null : pages * pageBytes();
+}
+
+function withExecutable<T>(act: (fd: number) => T): T {
+  const fd = openSync(executable, "r");
+  try {
+    return act(fd);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -14,6 +14,9 @@ function load(name: string) {
     mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
     umount2: { args: ["ptr", "i32"], returns: "i32" },
     madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+    prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+    posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" },
+    syscall: { args: ["i64", "i64", "ptr", "ptr", "i64"], returns: "i64" },
     sysconf: { args: ["i32"], returns: "i64" },
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
@@ -104,17 +107,61 @@ export function unmount(target: string): void {
   if (libc().umount2(cString(target), 0) !== 0) throw failure(`unmount ${target}`);
 }
 
+const prSetThpDisable = 41;
+
+/**
+ * prctl(PR_SET_THP_DISABLE), for this process and what it becomes: else the kernel's own thread makes huge pages of
+ * our mapped files, and reads 2 MiB for each that holds one page of ours (seen on 7.2).
+ */
+export function noHugePages(): void {
+  if (libc().prctl(prSetThpDisable, 1, 0, 0, 0) !== 0) throw failure("switch off huge pages for this process");
+}
+
+const madvRandom = 1;
 const madvDontNeed = 4;
+const madvDontDump = 16;
 const madvPageOut = 21;
+
+/**
+ * madvise(MADV_RANDOM): what is touched is read by itself, with no readahead around it. From Linux 6.16 on not so for
+ * code, which is read ahead as far as the disk is set to.
+ */
+export function readByPage(address: number, bytes: number): void {
+  if (libc().madvise(address, bytes, madvRandom) !== 0) throw failure("switch off readahead of own pages");
+}
 
 /** madvise(MADV_DONTNEED): takes these pages out of the process. What was written to a private mapping is lost. */
 export function letGo(address: number, bytes: number): void {
   if (libc().madvise(address, bytes, madvDontNeed) !== 0) throw failure("let go of own pages");
 }
 
+/** madvise(MADV_DONTDUMP): parts this from the mapping around it. A core dump holds no unwritten file pages anyway. */
+export function splitMapping(address: number, bytes: number): void {
+  if (libc().madvise(address, bytes, madvDontDump) !== 0) throw failure("split own mapping");
+}
+
 /** madvise(MADV_PAGEOUT), Linux 5.4: asks the kernel to drop or write out these pages of ours now. Nothing is lost. */
 export function pageOut(address: number, bytes: number): void {
   if (libc().madvise(address, bytes, madvPageOut) !== 0) throw failure("page out own memory");
+}
+
+const fadviseDontNeed = 4;
+
+/** posix_fadvise(POSIX_FADV_DONTNEED): drops from the page cache what no process has mapped of the whole file. */
+export function dropUnmapped(fd: number): void {
+  const errno = libc().posix_fadvise(fd, 0, 0, fadviseDontNeed);
+  if (errno !== 0) throw new Fault("io", `cannot drop own file from the page cache: errno ${errno}`);
+}
+
+/** The same number on x86-64 and arm64. */
+const cachestatCall = 451;
+
+/** cachestat(2), Linux 6.5: pages of the whole file that are in the page cache. Null where there is no such call. */
+export function cachedPages(fd: number): number | null {
+  // struct cachestat_range: offset, length (0: to the end); struct cachestat: five u64, the first are the cached pages.
+  const [range, found] = [new BigUint64Array(2), new BigUint64Array(5)];
+  const result = libc().syscall(cachestatCall, fd, range, found, 0);
+  return Number(result) === 0 ? Number(found[0]) : null;
 }
 
 export const addressFamilyUnix = 1;

@@ -81,3 +81,8 @@ export function ownExecutable(execPath: string): string {
     return running;
   }
 }
+
+/** The device that holds the running executable, as stat(2) gives it. Throws stat's error where there is no /proc. */
+export function ownExecutableDevice(): number {
+  return statSync("/proc/self/exe").dev;
+}

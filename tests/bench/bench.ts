@@ -16,13 +16,14 @@ import { figureJson, figureTable, isWithin, type Figure } from "./figures.ts";
 import { evictFigures } from "./evict-part.ts";
 import { hotFigures } from "./hot-part.ts";
 import { restFigures } from "./rest-part.ts";
+import { weightFigures } from "./weight-part.ts";
 import {
   commandFigures,
   idleFigures,
   scannerFigures,
   sizeFigures,
   startFigures,
-  weightFigures,
+  runtimeFigures,
 } from "./native-parts.ts";
 import { makePrograms, type Bench } from "./programs.ts";
 
@@ -33,6 +34,7 @@ const parts: Readonly<Record<string, Part>> = {
   scanner: scannerFigures,
   command: commandFigures,
   start: startFigures,
+  runtime: runtimeFigures,
   weight: weightFigures,
   idle: idleFigures,
   evict: evictFigures,

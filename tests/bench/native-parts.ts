@@ -57,20 +57,20 @@ function spawned(command: readonly string[]): Spawned {
 const trimmedMs = 24_000;
 
 /** Private memory, from the bare runtime to the daemon that has started, trimmed itself and knows of no cgroup. */
-export async function weightFigures({ binary, weight }: Bench): Promise<Figure[]> {
+export async function runtimeFigures({ binary, weight }: Bench): Promise<Figure[]> {
   const ladder = ["runtime", "server", "modules"].map((what): Figure => {
     const runs = [1, 2, 3].map(() => {
       const { success, stdout, stderr } = Bun.spawnSync([weight, what], { env: {} });
       if (!success) throw new Error(`weight ${what}: ${stderr.toString()}`);
       return Number(stdout.toString());
     });
-    return { part: "weight", name: `RssAnon of the ${what}`, unit: "MiB", runs };
+    return { part: "runtime", name: `RssAnon of the ${what}`, unit: "MiB", runs };
   });
   using daemon = new IdleDaemon(binary);
   await Bun.sleep(trimmedMs);
   const status = readFileSync(`/proc/${daemon.pid}/status`, "utf8");
   const resting: Figure = {
-    part: "weight",
+    part: "runtime",
     name: "RssAnon of the daemon without a cgroup, at rest",
     unit: "MiB",
     runs: [parseMib(status, "RssAnon")],

@@ -120,6 +120,7 @@ const outcome: Outcome = {
   own: {
     cpu_user_secs: 1.25,
     cpu_system_secs: 2,
+    charged_bytes: 2 ** 24,
     private_bytes: null,
     resident_bytes: 2 ** 24,
     threads: 4,

@@ -1,30 +1,34 @@
 /**
- * Giving back our own memory once work is done: what a tool that frees others' memory keeps for itself is looked at first.
+ * Giving back our own memory: what a tool that frees others' memory keeps for itself is looked at first.
  *
  * The engine collects by itself only while it allocates, and its timer that does so at rest is switched off, since it
- * wakes the process every second for minutes. So it is asked to here, 20 s after the last work. Then no
- * timer is left.
+ * wakes the process every second for minutes. So it is asked to here, 20 s after the last work. Then no timer is left.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
 import { isFault } from "../../base/fault.ts";
-import { OwnExecutable } from "../../system/executable-pages.ts";
+import { dropOwnFiles, sweepExecutable } from "../../system/executable-pages.ts";
 
 /** What is done after how long a quiet. */
 export interface TrimStage {
   readonly quietMs: number;
+  /** Least time between two of it: within that it is left out. */
+  readonly pauseMs: number;
   readonly giveBack: () => void;
 }
 
 export interface TrimWork {
+  /** Done once, so long after the start, also while there is work. */
+  readonly start: { readonly delayMs: number; readonly giveBack: () => void };
   readonly stages: readonly TrimStage[];
-  /** What a look around at rest needs afterwards. */
-  readonly again: () => void;
 }
 
 export class Trimmer {
   readonly #clock: Clock;
   readonly #work: TrimWork;
+  readonly #start: Timer;
   #touchedMs: number;
+  /** When each stage was last done. */
+  readonly #doneMs = new Map<TrimStage, number>();
   #stage = 0;
   #timer: Timer | null = null;
 
@@ -32,6 +36,7 @@ export class Trimmer {
     this.#clock = clock;
     this.#work = work;
     this.#touchedMs = clock.monotonicMs();
+    this.#start = clock.after(work.start.delayMs, work.start.giveBack);
     this.#arm();
   }
 
@@ -42,12 +47,8 @@ export class Trimmer {
     if (this.#timer === null) this.#arm();
   }
 
-  /** Something was looked at that is no work. Before all is given back it is given back with the rest. */
-  looked(): void {
-    if (this.#stage === this.#work.stages.length) this.#work.again();
-  }
-
   stop(): void {
+    this.#start.cancel();
     this.#timer?.cancel();
     this.#timer = null;
     this.#stage = this.#work.stages.length;
@@ -63,37 +64,47 @@ export class Trimmer {
 
   #fire(): void {
     const stage = this.#work.stages[this.#stage];
-    if (stage !== undefined && this.#clock.monotonicMs() - this.#touchedMs >= stage.quietMs) {
-      stage.giveBack();
+    const nowMs = this.#clock.monotonicMs();
+    if (stage !== undefined && nowMs - this.#touchedMs >= stage.quietMs) {
       this.#stage++;
+      const doneMs = this.#doneMs.get(stage);
+      if (doneMs === undefined || nowMs - doneMs >= stage.pauseMs) {
+        this.#doneMs.set(stage, nowMs);
+        stage.giveBack();
+      }
     }
     this.#arm();
   }
 }
 
+const collectPauseMs = 5 * 60_000;
+
 /**
- * Collecting walks through much of the executable, and goes on in the background for a moment: its pages go after it.
- * Longer than the usual interval of a scrape, which would else find everything gone each time.
+ * What the start needed of the executable is mostly never needed again: it is dropped, at once and with what the first
+ * collection walks through. What runs touch afterwards comes back page by page and stays mapped; dropped is then only
+ * what nobody has mapped, such as what a control command left. A run after a quiet so finds its code where it was.
  *
- * What the start needed of the executable is mostly never needed again, and is dropped from the page cache too. What
- * runs need is left there later: reading it from the disk took the first gibibyte after a quiet from 0.9 to 1.3 s.
+ * 20 s is longer than the usual interval of a scrape, which would else find everything gone each time.
  */
 function ownMemory(): TrimWork {
-  const executable = new OwnExecutable();
   let started = false;
   return {
+    start: { delayMs: 3000, giveBack: () => whereItCan(dropOwnFiles) },
     stages: [
       // Bun.shrink() left as much, and the code that it throws away is made again in the next run.
-      { quietMs: 20_000, giveBack: () => Bun.gc(true) },
+      { quietMs: 20_000, pauseMs: collectPauseMs, giveBack: () => Bun.gc(true) },
+      // The collection goes on in the background for a moment.
       {
         quietMs: 21_000,
+        pauseMs: 0,
         giveBack: () => {
-          whereItCan(() => (started ? executable.letGo() : executable.drop()));
+          whereItCan(started ? sweepExecutable : dropOwnFiles);
           started = true;
         },
       },
+      // What the code that dropped it has brought back meanwhile.
+      { quietMs: 23_000, pauseMs: collectPauseMs, giveBack: () => whereItCan(sweepExecutable) },
     ],
-    again: () => whereItCan(() => executable.letGoAgain()),
   };
 }
 

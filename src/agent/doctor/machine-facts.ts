@@ -15,7 +15,9 @@ import { readMeminfo } from "../../kernel/meminfo.ts";
 import { readReportingOrder } from "../../kernel/page-reporting.ts";
 import { PressureTrigger } from "../../kernel/pressure-trigger.ts";
 import { systemPressurePath } from "../../kernel/pressure.ts";
+import { readReadAhead, type ReadAhead } from "../../kernel/read-ahead.ts";
 import { readText } from "../../system/pseudo-file.ts";
+import { ownExecutableDevice } from "../../system/self.ts";
 import { readVirtioBalloons, type VirtioBalloon } from "../../kernel/virtio-balloon.ts";
 import { answer } from "./facts.ts";
 
@@ -35,6 +37,8 @@ export interface DoctorFacts {
   readonly reportingOrder: number | null;
   readonly balloons: readonly VirtioBalloon[];
   readonly isVirtual: boolean | null;
+  /** Of the disk that holds our executable. */
+  readonly readAhead: ReadAhead | null;
 }
 
 function readLruGenIds(root: string, tree: CgroupTree): DoctorFacts["lruGenIds"] {
@@ -78,5 +82,6 @@ export function readDoctorFacts(root: string): DoctorFacts {
     reportingOrder: answer(() => readReportingOrder(root)),
     balloons: readVirtioBalloons(root),
     isVirtual: answer(() => readIsVirtual(root)),
+    readAhead: answer(() => readReadAhead(root, ownExecutableDevice())),
   };
 }

@@ -121,6 +121,21 @@ function judgeRefaults({ release }: DoctorFacts, { lruGenMask }: PrerequisiteFac
   return { state: "info", observed: "not counted reliably by this kernel; the io stall of a cgroup stands in" };
 }
 
+/** More than that is hardly ever used of what is read, and stays in the page cache. */
+const readAheadKibMax = 512;
+
+function judgeReadAhead({ readAhead }: DoctorFacts): Found {
+  if (readAhead === null) return { state: "info", observed: "unknown for the disk that holds the executable" };
+  const { disk, kib } = readAhead;
+  const observed = `${bytesText(kib * 1024)} on ${disk}, which holds the executable`;
+  if (kib <= readAheadKibMax) return { state: "ok", observed };
+  return {
+    state: "warning",
+    observed: `${observed}: each start and many a command reads up to 100 MiB of it into the page cache`,
+    remedy: `ACTION=="add|change", KERNEL=="${disk}", ATTR{queue/read_ahead_kb}="128" (in /etc/udev/rules.d/60-read-ahead.rules)`,
+  };
+}
+
 /** Judges what was seen beyond the prerequisites. Pure. */
 export function judgeMachine(
   facts: DoctorFacts,
@@ -136,6 +151,7 @@ export function judgeMachine(
     ["swap", "swap", judgeSwap(facts, settings)],
     ["page_reporting", "free page reporting", judgePageReporting(facts)],
     ["compact_order", "compaction order", judgeCompactOrder(facts, settings)],
+    ["read_ahead", "readahead", judgeReadAhead(facts)],
     ["kernel", "kernel", judgeKernel(facts)],
   ];
   return found.map(([key, title, each]) => checkOf(key, title, false, each));

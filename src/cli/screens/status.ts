@@ -136,8 +136,8 @@ function costText(own: OwnCost): string {
   const cpuSecs = own.cpu_user_secs + own.cpu_system_secs;
   const share = own.uptime_secs > 0 ? ` (${percentText((cpuSecs / own.uptime_secs) * 100)})` : "";
   return joinParts([
+    own.charged_bytes === null ? null : `${bytesText(own.charged_bytes)} of the guest's memory`,
     own.private_bytes === null ? null : `${bytesText(own.private_bytes)} private`,
-    own.resident_bytes === null ? null : `${bytesText(own.resident_bytes)} resident`,
     `CPU ${spanText(cpuSecs)}${share}`,
     own.threads === null ? null : countText(own.threads, "thread"),
   ]);

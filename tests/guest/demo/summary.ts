@@ -71,6 +71,6 @@ export function summaryRows(outcome: Outcome): readonly (readonly [name: string,
       `${own.cpu_user_secs.toFixed(1)} s user and ${own.cpu_system_secs.toFixed(1)} s system CPU time (emulated) ` +
         `in ${own.uptime_secs.toFixed(0)} s`,
     ],
-    ["", `${bytesText(own.private_bytes ?? 0)} private memory, ${bytesText(own.resident_bytes ?? 0)} resident`],
+    ["", `${bytesText(own.charged_bytes ?? 0)} of the guest's memory, ${bytesText(own.private_bytes ?? 0)} private`],
   ];
 }

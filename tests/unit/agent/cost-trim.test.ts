@@ -7,66 +7,68 @@ function trimming(): { clock: SteppedClock; trimmer: Trimmer; done: string[] } {
   const clock = new SteppedClock();
   const done: string[] = [];
   const stages = [
-    { quietMs: 5000, giveBack: () => void done.push("first") },
-    { quietMs: 6000, giveBack: () => void done.push("second") },
+    { quietMs: 5000, pauseMs: 60_000, giveBack: () => void done.push("first") },
+    { quietMs: 6000, pauseMs: 0, giveBack: () => void done.push("second") },
   ];
-  return { clock, trimmer: new Trimmer(clock, { stages, again: () => void done.push("again") }), done };
+  const start = { delayMs: 3000, giveBack: () => void done.push("start") };
+  return { clock, trimmer: new Trimmer(clock, { start, stages }), done };
 }
 
-test("each stage once after the start, in turn, and then no timer", async () => {
+test("once at the start, each stage once after a quiet, in turn, and then no timer", async () => {
   const { clock, done } = trimming();
-  await clock.pass(4999);
+  await clock.pass(2999);
   expect(done).toEqual([]);
+  await clock.pass(2000);
+  expect(done).toEqual(["start"]);
   await clock.pass(1);
-  expect(done).toEqual(["first"]);
+  expect(done).toEqual(["start", "first"]);
   await clock.pass(1000);
-  expect(done).toEqual(["first", "second"]);
+  expect(done).toEqual(["start", "first", "second"]);
   expect(clock.nextMs).toBeNull();
 });
 
-test("work puts it off, and what was done after the start is done again after work", async () => {
+test("work puts the stages off, and not what is done at the start", async () => {
   const { clock, trimmer, done } = trimming();
-  await clock.pass(4000);
+  await clock.pass(2000);
   trimmer.touched();
   await clock.pass(1000);
-  expect(done).toEqual([]);
-  await clock.pass(4000);
+  expect(done).toEqual(["start"]);
+  await clock.pass(3000);
+  expect(done).toEqual(["start"]);
   await clock.pass(1000);
-  expect(done).toEqual(["first", "second"]);
-  trimmer.touched();
-  await clock.pass(5000);
   await clock.pass(1000);
-  expect(done).toEqual(["first", "second", "first", "second"]);
-  expect(clock.nextMs).toBeNull();
+  expect(done).toEqual(["start", "first", "second"]);
 });
 
-test("work between the stages begins anew", async () => {
+test("work between the stages begins anew, without those whose pause is not over", async () => {
   const { clock, trimmer, done } = trimming();
   await clock.pass(5000);
   trimmer.touched();
   await clock.pass(1000);
-  expect(done).toEqual(["first"]);
+  expect(done).toEqual(["start", "first"]);
   await clock.pass(4000);
-  expect(done).toEqual(["first", "first"]);
+  await clock.pass(1000);
+  expect(done).toEqual(["start", "first", "second"]);
 });
 
-test("a thousand requests arm one timer", () => {
+test("a stage again only after its pause", async () => {
+  const { clock, trimmer, done } = trimming();
+  const work = async (): Promise<void> => {
+    trimmer.touched();
+    for (let step = 0; step < 10; step++) await clock.pass(1000);
+  };
+  for (let run = 0; run < 3; run++) await work();
+  expect(done).toEqual(["start", "first", "second", "second", "second"]);
+  await clock.pass(60_000);
+  await work();
+  expect(done.slice(5)).toEqual(["first", "second"]);
+  expect(clock.nextMs).toBeNull();
+});
+
+test("a thousand requests arm one timer beside that of the start", () => {
   const { clock, trimmer } = trimming();
   for (let request = 0; request < 1000; request++) trimmer.touched();
-  expect(clock.timers).toBe(1);
+  expect(clock.timers).toBe(2);
   trimmer.stop();
   expect(clock.nextMs).toBeNull();
-});
-
-test("a look around at rest gives back what it took; before that, or after work, it is given back with the rest", async () => {
-  const { clock, trimmer, done } = trimming();
-  trimmer.looked();
-  await clock.pass(5000);
-  trimmer.looked();
-  await clock.pass(1000);
-  trimmer.looked();
-  expect(done).toEqual(["first", "second", "again"]);
-  trimmer.touched();
-  trimmer.looked();
-  expect(done).toEqual(["first", "second", "again"]);
 });

@@ -18,6 +18,7 @@ const machine: DoctorFacts = {
   reportingOrder: 9,
   balloons: [{ name: "virtio1", hasDriver: true, reports: true }],
   isVirtual: true,
+  readAhead: { disk: "vda", kib: 128 },
 };
 
 const prerequisites: PrerequisiteFacts = {
@@ -199,6 +200,15 @@ const rows: readonly Row[] = [
     remedy: null,
   },
   { name: "kernel", key: "kernel", state: "info", remedy: null },
+  { name: "short readahead", key: "read_ahead", state: "ok", remedy: null },
+  {
+    name: "long readahead",
+    key: "read_ahead",
+    facts: { readAhead: { disk: "vda", kib: 8192 } },
+    state: "warning",
+    remedy: 'KERNEL=="vda", ATTR{queue/read_ahead_kb}="128"',
+  },
+  { name: "readahead unknown", key: "read_ahead", facts: { readAhead: null }, state: "info", remedy: null },
 ];
 
 describe("judgeMachine", () => {

@@ -174,6 +174,7 @@ export function agentStatus(changes: Partial<AgentStatus> = {}): AgentStatus {
     own: {
       cpu_user_secs: 1.25,
       cpu_system_secs: 0.75,
+      charged_bytes: 11 * mebi,
       private_bytes: 4 * mebi,
       resident_bytes: 16 * mebi,
       threads: 5,

@@ -2,7 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { OwnExecutable, parseFileMappings } from "../../../src/system/executable-pages.ts";
+import {
+  cachedExecutableBytes,
+  dropOwnFiles,
+  parseFileMappings,
+  readOwnFilesByPage,
+  readsCodeAhead,
+  sweepExecutable,
+} from "../../../src/system/executable-pages.ts";
 import { mount, unmount } from "../../../src/system/libc.ts";
 import { pageBytes } from "../../../src/system/page-size.ts";
 import {
@@ -26,21 +33,10 @@ CapEff:	000001fffeffffff
 voluntary_ctxt_switches:	12
 nonvoluntary_ctxt_switches:	3
 `;
-const smaps = `00200000-03c00000 r-xp 00000000 fe:00 1234      /usr/bin/mem agent (deleted)
-Size:              59392 kB
-Rss:               20480 kB
-Anonymous:             0 kB
-Swap:                  0 kB
-VmFlags: rd ex mr mw me
+const maps = `00200000-03c00000 r-xp 00000000 fe:00 1234      /usr/bin/mem agent (deleted)
 03c00000-03d00000 r--p 03a00000 fe:00 1234      /usr/bin/mem agent (deleted)
-Anonymous:             8 kB
-AnonHugePages:         0 kB
-Swap:                  4 kB
-SwapPss:               0 kB
 7f0000000000-7f0000001000 rw-p 00000000 00:00 0 
-Anonymous:          4096 kB
 7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                          [stack]
-Anonymous:            12 kB
 7ffd00000000-7ffd00001000 r-xp 00000000 fe:00 99      /lib/libc.so.6
 `;
 
@@ -59,32 +55,51 @@ test("status", () => {
   expect(hasCapability(effectiveCapabilities, capability.sysResource)).toBe(false);
 });
 
-test("smaps: files alone, blanks in names, what is not theirs", () => {
+test("maps: files alone, and blanks in names", () => {
   const file = "/usr/bin/mem agent (deleted)";
-  expect(parseFileMappings(smaps)).toEqual([
-    { startAddress: 0x200000, bytes: 0x3a00000, permissions: "r-xp", file, ownBytes: 0 },
-    { startAddress: 0x3c00000, bytes: 0x100000, permissions: "r--p", file, ownBytes: 12 * 1024 },
-    { startAddress: 0x7ffd00000000, bytes: 4096, permissions: "r-xp", file: "/lib/libc.so.6", ownBytes: null },
+  expect(parseFileMappings(maps)).toEqual([
+    { startAddress: 0x200000, bytes: 0x3a00000, permissions: "r-xp", file },
+    { startAddress: 0x3c00000, bytes: 0x100000, permissions: "r--p", file },
+    { startAddress: 0x7ffd00000000, bytes: 4096, permissions: "r-xp", file: "/lib/libc.so.6" },
   ]);
 });
+
+function mappingsNow(): number {
+  return parseFileMappings(readFileSync("/proc/self/maps", "utf8")).length;
+}
+
+for (const [release, ahead] of [
+  ["6.1.0-50-cloud-amd64", false],
+  ["6.15.3", false],
+  ["6.16.0-rc1\n", true],
+  ["7.2.13+deb14-cloud-amd64\n", true],
+] as const) {
+  test(`${release.trim()} ${ahead ? "reads code ahead" : "obeys"}`, () => expect(readsCodeAhead(release)).toBe(ahead));
+}
 
 describe("this process", () => {
   test("reads itself", () => {
     expect(readSelfStatus("/").threads).toBeGreaterThan(0);
-    expect(parseFileMappings(readFileSync("/proc/self/smaps", "utf8")).length).toBeGreaterThan(0);
+    expect(parseFileMappings(readFileSync("/proc/self/maps", "utf8")).length).toBeGreaterThan(0);
   });
 
-  test("gives its executable's pages back, in each way, and goes on", () => {
-    const executable = new OwnExecutable();
-    const ways = [() => executable.drop(), () => executable.letGo(), () => executable.letGoAgain()];
-    for (const giveBack of ways) {
-      // Walks through much of the executable.
-      Bun.gc(true);
-      const before = readSelfStatus("/").rssFileBytes;
-      giveBack();
-      expect(readSelfStatus("/").rssFileBytes).toBeLessThan(before);
-    }
-    expect(executable.letGo()).toBeGreaterThan(10 * 2 ** 20);
+  test("gives its executable's pages back, and goes on", () => {
+    // Walks through much of the executable.
+    Bun.gc(true);
+    const before = readSelfStatus("/").rssFileBytes;
+    dropOwnFiles();
+    expect(readSelfStatus("/").rssFileBytes).toBeLessThan(before);
+    sweepExecutable();
+    const cached = cachedExecutableBytes();
+    if (cached !== null) expect(cached).toBeWithin(1, statSync(process.execPath).size + pageBytes());
+  });
+
+  test("parts its code into mappings of 16 KiB, where that is wanted", () => {
+    const before = mappingsNow();
+    readOwnFilesByPage(false);
+    expect(mappingsNow()).toBe(before);
+    readOwnFilesByPage(true);
+    expect(mappingsNow()).toBeGreaterThan(before + 100);
   });
 });
 
@@ -106,7 +121,7 @@ describe("the C library", () => {
 
 describe("20,000 damaged texts", () => {
   test("status", () => expectSturdy([status], parseSelfStatus));
-  test("smaps", () => expectSturdy([smaps], parseFileMappings));
+  test("maps", () => expectSturdy([maps], parseFileMappings));
 });
 
 describe("descriptors", () => {
