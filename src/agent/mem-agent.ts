@@ -279,8 +279,10 @@ export class MemAgent {
       const report = await this.#compactor.run(settings, { asked });
       this.warnings.clear("compact");
       this.events.emit({ event: "compact_run", report });
-      const fields = { decision: report.decision, end: report.end ?? "none", wall_secs: report.wall_secs };
       if (report.compacted) this.#history.noteCompaction(this.#clock.monotonicMs());
+      const stall = report.stall === null ? {} : { stall: report.stall };
+      const wall_secs = Number(report.wall_secs.toFixed(3));
+      const fields = { decision: report.decision, end: report.end ?? "none", ...stall, wall_secs };
       if (report.compacted) this.#log.info("compaction", { ...fields, why: report.why });
       else this.#log.debug("compaction", { ...fields, why: report.why });
       return report;
