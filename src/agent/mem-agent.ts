@@ -79,7 +79,10 @@ export class MemAgent {
     this.#log = options.log ?? quietLog;
     this.#dryRun = options.dryRun ?? false;
     this.#live = startSettings({ flags: options.settings ?? {} });
-    this.events = new Events(() => this.#clock.wallMs());
+    this.events = new Events(
+      () => this.#clock.wallMs(),
+      (error) => this.#log.error("a listener of events failed", { why: messageOf(error) }),
+    );
     this.warnings = new Warnings(this.#clock, this.#log, this.events);
     this.#memcg = new MemcgService({
       root: this.#root,

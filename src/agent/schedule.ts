@@ -69,8 +69,8 @@ export class Schedule {
     if (this.#isDue("memcg")) {
       const evicted = this.#begin("memcg", this.#features.memcg.run());
       // Due soon is soon enough: one wakeup serves both.
-      if (this.#isDue("compact")) this.#begin("compact", this.#compactAfter(evicted));
-    } else if (this.#isDue("compact")) this.#begin("compact", this.#features.compact.run());
+      if (this.#isDue("compact")) void this.#begin("compact", this.#compactAfter(evicted));
+    } else if (this.#isDue("compact")) void this.#begin("compact", this.#features.compact.run());
     this.#arm(name);
   }
 
