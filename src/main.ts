@@ -2,6 +2,7 @@
  * Where the program starts: as the daemon's second stage, as the child that compacts, or as a command. What is loaded
  * from here on is only what that one needs.
  */
+import { writeSync } from "node:fs";
 import { isFault } from "./base/fault.ts";
 import { compactChildWord } from "./agent/compact/word.ts";
 import { readHandover } from "./cli/handover.ts";
@@ -28,7 +29,11 @@ async function start(): Promise<number> {
   const argv = process.argv.slice(2);
   if (argv[0] === compactChildWord) {
     const { runCompactChild } = await import("./agent/compact/child.ts");
-    return runCompactChild(argv.slice(1), (line) => void process.stderr.write(line));
+    return runCompactChild(
+      argv.slice(1),
+      () => void writeSync(1, "ready\n"),
+      (line) => void process.stderr.write(line),
+    );
   }
   const { command } = await import("./cli/command.ts");
   return command(process.argv0, argv);

@@ -42,9 +42,12 @@ export type EventChoice = "all" | "but_targets";
 export class Events {
   readonly #listeners = new Map<(event: TimedEvent) => void, EventChoice>();
   readonly #wallMs: () => number;
+  readonly #failed: (error: unknown) => void;
 
-  constructor(wallMs: () => number) {
+  /** @param failed called with what a listener threw: it ends neither the run that told of the event nor the program. */
+  constructor(wallMs: () => number, failed: (error: unknown) => void = () => {}) {
     this.#wallMs = wallMs;
+    this.#failed = failed;
   }
 
   /** Calls `listener` for each event until the returned function is called. Fault `busy` above 64 listeners. */
@@ -65,7 +68,12 @@ export class Events {
     if (this.#listeners.size === 0) return;
     const timed = { time: new Date(this.#wallMs()).toISOString(), ...event };
     for (const [listener, choice] of this.#listeners) {
-      if (choice === "all" || event.event !== "target_end") listener(timed);
+      if (choice !== "all" && event.event === "target_end") continue;
+      try {
+        listener(timed);
+      } catch (error) {
+        this.#failed(error);
+      }
     }
   }
 }

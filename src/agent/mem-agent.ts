@@ -7,7 +7,7 @@
  *
  * Without socket and without file; the daemon is this and those two.
  */
-import { systemClock, type Clock, type Timer } from "../base/clock.ts";
+import { systemClock, type Clock } from "../base/clock.ts";
 import { Fault, isFault, messageOf } from "../base/fault.ts";
 import { quietLog, type Logger } from "../base/log.ts";
 import { parseCompactChange, parseMemcgChange, type ParsedChange } from "../config/change.ts";
@@ -21,7 +21,7 @@ import {
 } from "../config/merge.ts";
 import { problemsFault } from "../config/problems.ts";
 import type { Settings, SettingsOverrides } from "../config/schema.ts";
-import { dueMs, isDue } from "../core/schedule.ts";
+import { dueMs } from "../core/schedule.ts";
 import { LruGen } from "../kernel/lru-gen.ts";
 import { compactChildCommand } from "./compact/child.ts";
 import { Compactor } from "./compact/run.ts";
@@ -30,6 +30,7 @@ import { Events, type EventChoice, type TimedEvent } from "./events.ts";
 import type { ChangeAnswer } from "./face.ts";
 import { MemcgService } from "./memcg/service.ts";
 import { meetPrerequisites } from "./doctor/prerequisites.ts";
+import { Schedule, type FeatureName } from "./schedule.ts";
 import type {
   CompactRunReport,
   CompactStatus,
@@ -55,8 +56,6 @@ export interface MemAgentOptions {
   readonly compactCommand?: readonly string[];
 }
 
-type RunWhat = "memcg" | "compact";
-
 export class MemAgent {
   readonly events: Events;
   readonly warnings: Warnings;
@@ -69,9 +68,8 @@ export class MemAgent {
   readonly #history = new History();
   /** What had come back when the last run was noted. */
   #notedRefaultedBytes = 0;
+  readonly #schedule: Schedule;
   #live: LiveSettings;
-  #timer: Timer | null = null;
-  #ticking: Promise<void> | null = null;
   #state: "new" | "started" | "stopped" = "new";
   #compactRanMs: number | null = null;
 
@@ -81,7 +79,10 @@ export class MemAgent {
     this.#log = options.log ?? quietLog;
     this.#dryRun = options.dryRun ?? false;
     this.#live = startSettings({ flags: options.settings ?? {} });
-    this.events = new Events(() => this.#clock.wallMs());
+    this.events = new Events(
+      () => this.#clock.wallMs(),
+      (error) => this.#log.error("a listener of events failed", { why: messageOf(error) }),
+    );
     this.warnings = new Warnings(this.#clock, this.#log, this.events);
     this.#memcg = new MemcgService({
       root: this.#root,
@@ -98,6 +99,20 @@ export class MemAgent {
       clock: this.#clock,
       warnings: this.warnings,
       command: options.compactCommand ?? compactChildCommand(),
+    });
+    this.#schedule = new Schedule(this.#clock, {
+      memcg: {
+        dueMs: () => (this.#state === "started" ? this.#memcg.nextDueMs() : null),
+        running: () => this.#memcg.running,
+        periodMs: () => this.#live.settings.memcg.period_secs * 1000,
+        run: () => this.#runMemcg(false, false).catch(onlyFaults),
+      },
+      compact: {
+        dueMs: () => (this.#state === "started" ? this.#compactDueMs() : null),
+        running: () => this.#compactor.running,
+        periodMs: () => this.#live.settings.compact.period_secs * 1000,
+        run: () => this.#runCompact(false).catch((error: unknown) => this.#compactFailed(error)),
+      },
     });
   }
 
@@ -129,16 +144,13 @@ export class MemAgent {
     this.#compactor.begin(compact);
     this.#compactRanMs = this.#clock.monotonicMs();
     this.#state = "started";
-    this.#schedule();
+    this.#schedule.refresh();
   }
 
   /** Ends a run at its next batch and a compaction at once. Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
     this.#state = "stopped";
-    this.#timer?.cancel();
-    this.#timer = null;
-    await Promise.all([this.#memcg.stop(), this.#compactor.stop()]);
-    await this.#ticking;
+    await Promise.all([this.#schedule.stop(), this.#memcg.stop(), this.#compactor.stop()]);
   }
 
   /**
@@ -181,7 +193,7 @@ export class MemAgent {
     return this.#change("compact", parseCompactChange(change));
   }
 
-  #change(what: RunWhat, parsed: ParsedChange): ChangeAnswer {
+  #change(what: FeatureName, parsed: ParsedChange): ChangeAnswer {
     return { changes: this.adopt(this.merged(`change ${what} settings`, parsed, "library"), true), saved: null };
   }
 
@@ -202,7 +214,7 @@ export class MemAgent {
       this.#log.info("setting changed", { key, from: plain(from), to: plain(to), origin });
       this.events.emit({ event: "setting_changed", key, from, to, origin });
     }
-    this.#schedule();
+    this.#schedule.refresh();
     return merged.changes;
   }
 
@@ -218,7 +230,7 @@ export class MemAgent {
    * Runs a period now, due or not. Faults: `busy` while one is under way, `invalid` for a feature that is disabled and
    * for a dry run of a compaction, and what keeps the run from being made.
    */
-  async run(what: RunWhat, options: { readonly dryRun?: boolean } = {}): Promise<RunReport> {
+  async run(what: FeatureName, options: { readonly dryRun?: boolean } = {}): Promise<RunReport> {
     if (this.#state !== "started") throw new Fault("missing", "cannot run: the agent is not started; start it");
     const { dryRun = false } = options;
     if (dryRun && what === "compact") {
@@ -228,7 +240,7 @@ export class MemAgent {
     try {
       return what === "memcg" ? await this.#runMemcg(true, dryRun) : await this.#runCompact(true);
     } finally {
-      this.#schedule();
+      this.#schedule.refresh();
     }
   }
 
@@ -270,8 +282,10 @@ export class MemAgent {
       const report = await this.#compactor.run(settings, { asked });
       this.warnings.clear("compact");
       this.events.emit({ event: "compact_run", report });
-      const fields = { decision: report.decision, end: report.end ?? "none", wall_secs: report.wall_secs };
       if (report.compacted) this.#history.noteCompaction(this.#clock.monotonicMs());
+      const stall = report.stall === null ? {} : { stall: report.stall };
+      const wall_secs = Number(report.wall_secs.toFixed(3));
+      const fields = { decision: report.decision, end: report.end ?? "none", ...stall, wall_secs };
       if (report.compacted) this.#log.info("compaction", { ...fields, why: report.why });
       else this.#log.debug("compaction", { ...fields, why: report.why });
       return report;
@@ -283,36 +297,6 @@ export class MemAgent {
   #compactDueMs(): number | null {
     const { disabled, period_secs } = this.#live.settings.compact;
     return disabled || this.#dryRun ? null : dueMs(this.#compactRanMs, period_secs * 1000, 1);
-  }
-
-  /** One timer for whatever is due first; none while a run is on. */
-  #schedule(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    if (this.#state !== "started" || this.#ticking !== null) return;
-    const due = [this.#memcg.nextDueMs(), this.#compactDueMs()].filter((at) => at !== null);
-    if (due.length === 0) return;
-    const delayMs = Math.max(0, Math.min(...due) - this.#clock.monotonicMs());
-    this.#timer = this.#clock.after(delayMs, () => {
-      this.#ticking = this.#tick().finally(() => {
-        this.#ticking = null;
-        this.#schedule();
-      });
-    });
-  }
-
-  /** Eviction first: what it frees is what compaction makes whole. */
-  async #tick(): Promise<void> {
-    const nowMs = this.#clock.monotonicMs();
-    const memcgDue = this.#memcg.nextDueMs();
-    if (memcgDue !== null && memcgDue <= nowMs && !this.#memcg.running) {
-      await this.#runMemcg(false, false).catch(onlyFaults);
-    }
-    const compactDue = this.#compactDueMs();
-    const periodMs = this.#live.settings.compact.period_secs * 1000;
-    if (this.#state !== "started" || compactDue === null || this.#compactor.running) return;
-    if (!isDue(compactDue, this.#clock.monotonicMs(), periodMs)) return;
-    await this.#runCompact(false).catch((error: unknown) => this.#compactFailed(error));
   }
 
   /** A run that failed is a warning until one does not. */

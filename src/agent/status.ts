@@ -133,6 +133,8 @@ export interface CompactRunReport {
   readonly end: CompactEnd | null;
   /** What made it fail, null unless `end` is "failed". */
   readonly error: string | null;
+  /** Which pressure file ended it, and how much of what time it was, null unless `end` is "pressure". */
+  readonly stall: string | null;
   readonly wall_secs: number;
   /** What the kernel counted while a compaction was on: memory looked at, and taken out to be moved. */
   readonly work: { readonly scanned_bytes: number; readonly isolated_bytes: number } | null;

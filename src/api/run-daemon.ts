@@ -36,6 +36,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   }
   // Before there is anything that the end of the process would leave behind.
   const end = endSignal();
+  using hangUps = new HangUps();
   const live = await readSettings(config.file, flags);
   const { log: logSettings, control } = live.settings;
   const log = new Log({
@@ -69,7 +70,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     daemon.lookAround();
     void socket.look();
   };
-  const signal = await serveUntil(end, keepHouse, daemon, log, environment);
+  const signal = await serveUntil(end, hangUps, keepHouse, daemon, log, environment);
   log.info("stopping", { signal });
   trimmer.stop();
   await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
@@ -84,8 +85,31 @@ function endSignal(): Promise<string> {
   });
 }
 
+/** SIGHUP from the first moment: one that comes before the daemon can answer is answered once it can. */
+class HangUps implements Disposable {
+  #early = false;
+  #answer = (): void => {
+    this.#early = true;
+  };
+  readonly #heard = (): void => this.#answer();
+
+  constructor() {
+    process.on("SIGHUP", this.#heard);
+  }
+
+  answer(act: () => void): void {
+    this.#answer = act;
+    if (this.#early) act();
+  }
+
+  [Symbol.dispose](): void {
+    process.off("SIGHUP", this.#heard);
+  }
+}
+
 async function serveUntil(
   end: Promise<string>,
+  hangUps: HangUps,
   keepHouse: () => void,
   daemon: Daemon,
   log: Log,
@@ -95,15 +119,13 @@ async function serveUntil(
   const timers = [every(housekeepingMs, keepHouse)];
   const watchdogMs = manager === null ? null : watchdogPeriodMs(environment, process.pid);
   if (watchdogMs !== null) timers.push(every(watchdogMs, () => manager?.notify("WATCHDOG=1")));
-  const hangUp = (): void => {
+  hangUps.answer(() => {
     keepHouse();
     void daemon.hangUp();
-  };
-  process.on("SIGHUP", hangUp);
+  });
   manager?.notify("READY=1");
   const signal = await end;
   for (const timer of timers) timer.cancel();
-  process.off("SIGHUP", hangUp);
   manager?.notify("STOPPING=1");
   manager?.[Symbol.dispose]();
   return signal;

@@ -4,7 +4,7 @@
  * over.
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { errnoOf, faultFrom } from "./fault.ts";
+import { errnoOf, Fault, faultFrom } from "./fault.ts";
 
 /** What keeps lines from being written right now. */
 export interface LogTrouble {
@@ -82,15 +82,25 @@ export class DescriptorOutput implements LogOutput {
   close(): void {}
 }
 
-/** O_NONBLOCK keeps a FIFO without a reader from blocking the start for ever; for files it means nothing. */
+/**
+ * O_NONBLOCK keeps a FIFO without a reader from blocking the start for ever; for files it means nothing. O_NOFOLLOW:
+ * whoever may write the folder must not choose which file root appends to.
+ */
 const appendFlags =
-  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOCTTY | constants.O_NONBLOCK;
+  constants.O_WRONLY |
+  constants.O_APPEND |
+  constants.O_CREAT |
+  constants.O_NOCTTY |
+  constants.O_NONBLOCK |
+  constants.O_NOFOLLOW;
 
 function openForAppend(path: string): number {
   try {
     return openSync(path, appendFlags, 0o600);
   } catch (error) {
-    throw faultFrom(error, `append to the log file ${path}`);
+    const doing = `append to the log file ${path}`;
+    if (errnoOf(error) !== "ELOOP") throw faultFrom(error, doing);
+    throw new Fault("denied", `cannot ${doing}: it is a symbolic link; name the file that it leads to`);
   }
 }
 

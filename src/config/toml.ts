@@ -8,7 +8,7 @@
 import type { TomlDocument } from "@decimalturn/toml-patch";
 import { messageOf } from "../base/fault.ts";
 import { type InputPath, type LocatedProblem, readOverrides } from "./overrides.ts";
-import type { Problem } from "./problems.ts";
+import { show, type Problem } from "./problems.ts";
 import type { SettingsOverrides } from "./schema.ts";
 
 export interface ParsedConfig {
@@ -38,10 +38,20 @@ export async function parseConfig(text: string, options: { readonly file: string
   return { overrides: {}, problems: problems.slice(0, problemsMax).map((problem) => ({ ...problem, file })) };
 }
 
+/** As `readOverrides`; a path in the file stands for itself, whatever folder the daemon was started in. */
+function readFileOverrides(input: unknown): ReturnType<typeof readOverrides> {
+  const { overrides, problems } = readOverrides(input);
+  const file = overrides.log?.file ?? null;
+  if (file === null || file.startsWith("/")) return { overrides, problems };
+  const message = `${show(file)} is a relative path`;
+  const problem = { at: ["log", "file"], key: "log.file", message, allowed: "an absolute path" };
+  return { overrides, problems: [...problems, problem] };
+}
+
 /** What a right file says; null for one that needs the other parser. */
 export function parseQuickly(text: string): SettingsOverrides | null {
   try {
-    const { overrides, problems } = readOverrides(Bun.TOML.parse(text));
+    const { overrides, problems } = readFileOverrides(Bun.TOML.parse(text));
     return problems.length === 0 ? overrides : null;
   } catch {
     return null;
@@ -53,7 +63,7 @@ export async function parsePlaced(text: string): Promise<ParsedConfig> {
   const { parseDocument } = await import("@decimalturn/toml-patch");
   try {
     const document = parseDocument(text);
-    const { overrides, problems } = readOverrides(document.toJsObject);
+    const { overrides, problems } = readFileOverrides(document.toJsObject);
     if (problems.length === 0) return { overrides, problems };
     const positions = positionsOf(document.cst);
     const placed = problems.map((problem) => place(problem, positions));

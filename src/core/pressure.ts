@@ -16,12 +16,21 @@ export interface StallReading {
   readonly children: ReadonlyMap<number, StallTotals> | null;
 }
 
+export type StallResource = "memory" | "io";
+
 /** Stall between two readings, the larger of memory and io, in microseconds; null where neither is known. */
 export function stallUs(before: StallReading, after: StallReading): number | null {
+  return largerStall(before, after)?.us ?? null;
+}
+
+function largerStall(
+  before: StallReading,
+  after: StallReading,
+): { readonly resource: StallResource; readonly us: number } | null {
   const memory = ownStallUs(before, after, "memoryUs");
   const io = ownStallUs(before, after, "ioUs");
-  if (memory === null) return io;
-  return io === null ? memory : Math.max(memory, io);
+  if (io !== null && (memory === null || io > memory)) return { resource: "io", us: io };
+  return memory === null ? null : { resource: "memory", us: memory };
 }
 
 /**
@@ -60,6 +69,11 @@ export function triggerPercent(limitPercent: number): number | null {
   return limitPercent >= 100 ? null : Math.max(triggerPercentMin, limitPercent);
 }
 
+export interface StallShare {
+  readonly resource: StallResource;
+  readonly percent: number;
+}
+
 /**
  * A sliding share: stall since a reading that is between one and two windows old. Shorter than a window it is measured
  * against the whole window, as the kernel's own triggers do, so that one short stall at the very start of an
@@ -78,11 +92,18 @@ export class SlidingPressure {
 
   /** Share in percent up to this reading, null where nothing is known. */
   percent(reading: StallReading): number | null {
+    return this.share(reading)?.percent ?? null;
+  }
+
+  /** As `percent`, with what was waited for. */
+  share(reading: StallReading): StallShare | null {
     if (reading.atMs - this.#newer.atMs >= this.windowMs) {
       this.#older = this.#newer;
       this.#newer = reading;
     }
-    const stalled = stallUs(this.#older, reading);
-    return stalled === null ? null : stallPercent(stalled, Math.max(this.windowMs, reading.atMs - this.#older.atMs));
+    const stalled = largerStall(this.#older, reading);
+    if (stalled === null) return null;
+    const elapsedMs = Math.max(this.windowMs, reading.atMs - this.#older.atMs);
+    return { resource: stalled.resource, percent: stallPercent(stalled.us, elapsedMs) };
   }
 }

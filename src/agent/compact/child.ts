@@ -18,11 +18,16 @@ export function compactChildCommand(): readonly string[] {
 }
 
 /**
- * The whole of the child: compacts, and returns the exit status. What went wrong is one line for the error output.
+ * The whole of the child: says that it is ready, compacts, and returns the exit status. What went wrong is one line for
+ * the error output.
  *
  * @param args what follows the word: the root.
  */
-export function runCompactChild(args: readonly string[], writeError: (line: string) => void): number {
+export function runCompactChild(
+  args: readonly string[],
+  ready: () => void,
+  writeError: (line: string) => void,
+): number {
   const [root] = args;
   if (root === undefined || args.length > 1) {
     writeError(
@@ -33,6 +38,7 @@ export function runCompactChild(args: readonly string[], writeError: (line: stri
   try {
     // Where the sysctl is hidden, as in some sandboxes, the nodes may still be compacted one by one.
     const nodes = canCompact(root) ? [] : compactNodes(root);
+    ready();
     for (const node of nodes.length > 0 ? nodes : [null]) compactMemory(root, node);
     return 0;
   } catch (error) {

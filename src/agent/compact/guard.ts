@@ -1,7 +1,7 @@
 /** Watches the system's pressure while a compaction is under way. Exists only that long: at rest nothing is armed. */
 import type { Clock } from "../../base/clock.ts";
 import { isFault } from "../../base/fault.ts";
-import { isAbove, SlidingPressure, triggerPercent, type StallReading } from "../../core/pressure.ts";
+import { isAbove, SlidingPressure, triggerPercent, type StallReading, type StallShare } from "../../core/pressure.ts";
 import { readSomeTotalUs, systemPressurePath } from "../../kernel/pressure.ts";
 import { PressureTrigger } from "../../kernel/pressure-trigger.ts";
 
@@ -20,7 +20,7 @@ export class CompactGuard implements Disposable {
   readonly #root: string;
   readonly #clock: Clock;
   readonly #limitPercent: number;
-  readonly #sliding: SlidingPressure;
+  #sliding: SlidingPressure;
   #triggers: PressureTrigger[] = [];
   #readMs: number;
   /** Until then the totals are read at every look: a trigger has fired and fires again only after its window. */
@@ -38,15 +38,22 @@ export class CompactGuard implements Disposable {
     this.#arm();
   }
 
-  /** Percent of stall when it is above the limit now, else null. */
-  above(): number | null {
+  /** What stalled until now is forgotten. */
+  restart(): void {
+    const start = readSystemStall(this.#root, this.#clock);
+    this.#sliding = new SlidingPressure(start, guardWindowMs);
+    this.#readMs = start.atMs;
+  }
+
+  /** The stall when it is above the limit now, else null. */
+  above(): StallShare | null {
     const nowMs = this.#clock.monotonicMs();
     if (this.#triggers.length === 0 || this.#fired()) this.#suspectUntilMs = nowMs + guardWindowMs;
     // Without suspicion a reading a window keeps the sliding share from going back too far.
     if (nowMs > this.#suspectUntilMs && nowMs - this.#readMs < guardWindowMs) return null;
     this.#readMs = nowMs;
-    const percent = this.#sliding.percent(readSystemStall(this.#root, this.#clock));
-    return isAbove(percent, this.#limitPercent) ? percent : null;
+    const share = this.#sliding.share(readSystemStall(this.#root, this.#clock));
+    return isAbove(share?.percent ?? null, this.#limitPercent) ? share : null;
   }
 
   [Symbol.dispose](): void {

@@ -33,6 +33,9 @@ import type { Warnings } from "../warnings.ts";
 const lingeringWarning = "compact_child";
 /** Warning from a compaction that failed to one that does not. */
 const failedWarning = "compact_failed";
+/** Warning from a day without a compaction that finished, though some were begun, to the next one that does. */
+const unfinishedWarning = "compact_unfinished";
+const dayMs = 86_400_000;
 
 export interface CompactorOptions {
   /** Root of the kernel's files, "/" for the machine. */
@@ -63,6 +66,8 @@ export class Compactor {
   #reference: FreeBlocks | null = null;
   /** Begin of the waiting period's pressure; goes on while runs are skipped. */
   #window: StallReading | null = null;
+  /** Compactions that did not finish since the last one that did, and when the first of them began. */
+  #unfinished: { readonly sinceMs: number; count: number } | null = null;
   #lastRun: CompactRunReport | null = null;
   #lastCompaction: CompactRunReport | null = null;
   #child: CompactChild | null = null;
@@ -171,6 +176,7 @@ export class Compactor {
       compacted: outcome !== null,
       end: outcome?.end ?? null,
       error: outcome?.error ?? null,
+      stall: outcome?.stall ?? null,
       wall_secs: (clock.monotonicMs() - startMs) / 1000,
       work: work?.done() ?? null,
       before: known === null ? null : this.#free(settings, known.free.blocks),
@@ -178,6 +184,7 @@ export class Compactor {
       pressure_percent: known?.pressurePercent ?? null,
     };
     this.#record(report, after);
+    this.#noteFinish(report, startMs);
     return report;
   }
 
@@ -251,6 +258,21 @@ export class Compactor {
     this.#evictedBytes = 0;
     this.#compactedBefore = true;
     this.#reference = after ?? this.#reference;
+  }
+
+  #noteFinish({ end, stall, error }: CompactRunReport, startMs: number): void {
+    const { warnings, clock } = this.#options;
+    if (end === "done") {
+      this.#unfinished = null;
+      warnings.clear(unfinishedWarning);
+    } else if (end !== null && end !== "stopped") {
+      this.#unfinished ??= { sinceMs: startMs, count: 0 };
+      this.#unfinished.count += 1;
+      if (clock.monotonicMs() - this.#unfinished.sinceMs < dayMs) return;
+      const why = stall ?? error;
+      const last = `the last of ${this.#unfinished.count} ended with ${end}${why === null ? "" : ` (${why})`}`;
+      warnings.raise(unfinishedWarning, `no compaction has finished for a day: ${last}`, "mem-agent compactstatus");
+    }
   }
 
   #warn({ error }: CompactRunReport): void {

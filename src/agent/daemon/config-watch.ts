@@ -70,9 +70,9 @@ export class ConfigWatch implements Disposable {
     let failed: string | null = null;
     for (const place of this.#places.keys()) {
       const identity = identityOf(place);
-      if (identity === null || this.#watched.get(place)?.identity === identity) continue;
+      if (identity !== null && this.#watched.get(place)?.identity === identity) continue;
       this.#unwatch(place);
-      const error = this.#watch(place, identity);
+      const error = identity === null ? "it cannot be looked at" : this.#watch(place, identity);
       if (error === null) fresh = true;
       else failed = `cannot watch ${place}: ${error}`;
     }
@@ -181,9 +181,14 @@ function entryAt(path: string): "file" | "folder" | "nothing" | { readonly link:
   }
 }
 
+/** Null for what is gone, may not be seen, or does not answer (EACCES; ESTALE or EIO of a network's file system). */
 function identityOf(place: string): string | null {
-  const stat = statSync(place, { throwIfNoEntry: false });
-  return stat === undefined ? null : `${stat.dev}:${stat.ino}`;
+  try {
+    const { dev, ino } = statSync(place);
+    return `${dev}:${ino}`;
+  } catch {
+    return null;
+  }
 }
 
 /** Differs whenever the path leads to another file, or somebody wrote to this one. */

@@ -12,7 +12,7 @@ import { settingList, type SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { readEnabled } from "../../kernel/lru-gen.ts";
 import { pageBytes } from "../../system/page-size.ts";
-import { parsedConfig, readConfig, readConfigText } from "./config-read.ts";
+import { parsedConfig, readConfig, readDaemonConfigText } from "./config-read.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { replaceFile } from "./config-save.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
@@ -198,7 +198,7 @@ export class Daemon implements DaemonFace {
       const saved = await saveIntoToml(text ?? "", change.change, merged.live.settings, { file });
       const live = { ...merged.live, file: await parsedConfig(saved, file) };
       // From here to the new file nothing else of ours runs.
-      if (readConfigText(file) !== text) continue;
+      if (readDaemonConfigText(file) !== text) continue;
       if (saved !== text) replaceFile(file, saved);
       this.#loaded = this.#now();
       return { live, changes: merged.changes };

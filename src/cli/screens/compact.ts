@@ -32,7 +32,7 @@ export function compactRunText(report: CompactRunReport, nowMs: number): string 
   const { before, after } = report;
   const parts = [`${clockText(report.started, nowMs)}: ${report.why}`];
   if (report.compacted) parts.push(`${report.end ?? "running"} after ${spanText(report.wall_secs)}`);
-  if (report.error !== null) parts.push(report.error);
+  for (const why of [report.stall, report.error]) if (why !== null) parts.push(why);
   if (before !== null && after !== null) {
     parts.push(`wanted blocks ${bytesText(before.order_bytes)} to ${bytesText(after.order_bytes)}`);
     if (before.reportable_bytes !== null && after.reportable_bytes !== null) {

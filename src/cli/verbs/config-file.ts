@@ -1,6 +1,6 @@
 /** `config check`, `config default`, `config schema`: what can be said of the file without a daemon. */
-import { readFileSync } from "node:fs";
-import { faultFrom } from "../../base/fault.ts";
+import { readConfigText } from "../../agent/daemon/config-read.ts";
+import { Fault } from "../../base/fault.ts";
 import { sampleToml, settingsJsonSchema } from "../../config/docs.ts";
 import { formatProblem } from "../../config/problems.ts";
 import { parseConfig } from "../../config/toml.ts";
@@ -11,12 +11,8 @@ import { complain, writeJson, writeLines, writeOut } from "../output.ts";
 /** Prints every problem as `file:line:column: …` on stderr; exit 1 if there is any. */
 export async function configCheck(invocation: Invocation): Promise<number> {
   const file = textOf(invocation, "file") ?? "";
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw faultFrom(error, `read ${file}`);
-  }
+  const text = readConfigText(file);
+  if (text === null) throw new Fault("missing", `cannot read ${file}: ENOENT, no such file or folder`);
   const { problems } = await parseConfig(text, { file });
   for (const problem of problems) complain(formatProblem(problem));
   if (problems.length > 0) return exitCodes.failed;

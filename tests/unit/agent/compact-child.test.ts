@@ -37,19 +37,26 @@ async function guarded(script: string, abortAfterMs: number | null = null): Prom
 describe("the child", () => {
   const memoryFile = "proc/sys/vm/compact_memory";
   const said: string[] = [];
+  const told: string[] = [];
 
   beforeEach(() => {
     said.length = 0;
+    told.length = 0;
   });
 
   function child(): number {
-    return runCompactChild([kernel.root], (line) => void said.push(line));
+    return runCompactChild(
+      [kernel.root],
+      () => void told.push(existsSync(join(kernel.root, memoryFile)) ? "ready" : "ready without the sysctl"),
+      (line) => void said.push(line),
+    );
   }
 
   test("compacts all memory with one write", () => {
     expect(child()).toBe(0);
     expect(readFileSync(join(kernel.root, memoryFile), "utf8")).toBe("1");
     expect(said).toEqual([]);
+    expect(told).toEqual(["ready"]);
   });
 
   test("compacts node by node where the sysctl is hidden", () => {
@@ -71,8 +78,15 @@ describe("the child", () => {
   });
 
   test.each([[[]], [["/", "more"]]])("refuses arguments %p", (args) => {
-    expect(runCompactChild(args, (line) => void said.push(line))).toBe(2);
+    expect(
+      runCompactChild(
+        args,
+        () => void told.push("ready"),
+        (line) => void said.push(line),
+      ),
+    ).toBe(2);
     expect(said.join("")).toContain("use `mem-agent run compact`");
+    expect(told).toEqual([]);
   });
 
   test("is this program again", () => {
@@ -90,12 +104,12 @@ describe("a real process", () => {
     ["that somebody kills", "kill -KILL $$", { end: "failed", error: "killed by SIGKILL" }],
     ["that takes too long", "exec sleep 20", { end: "timeout", error: null }],
   ] as const)("%s", async (_name, script, outcome) => {
-    expect(await guarded(script)).toEqual({ ...outcome, lingering: null });
+    expect(await guarded(script)).toEqual({ ...outcome, stall: null, lingering: null });
   });
 
   test("is killed when the agent ends", async () => {
     const startMs = performance.now();
-    expect(await guarded("exec sleep 20", 100)).toEqual({ end: "stopped", error: null, lingering: null });
+    expect(await guarded("exec sleep 20", 100)).toEqual({ end: "stopped", error: null, stall: null, lingering: null });
     expect(performance.now() - startMs).toBeLessThan(900);
   });
 

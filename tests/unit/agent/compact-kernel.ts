@@ -111,6 +111,11 @@ export class ManualClock implements Clock {
     return this.#pending.size;
   }
 
+  /** Moves without letting anything happen. */
+  advance(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Lets `ms` pass in steps of at most 10 ms, with everything that promises do in between. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= 10) {
@@ -126,6 +131,8 @@ export class ManualClock implements Clock {
 /** Processes that end when a test says so. */
 export class FakeChildren {
   readonly started: FakeChild[] = [];
+  /** When what is started next is ready to compact. */
+  ready = Promise.resolve();
   readonly #kernel: CompactKernel;
 
   constructor(kernel: CompactKernel) {
@@ -134,7 +141,7 @@ export class FakeChildren {
 
   readonly spawn: SpawnChild = (command) => {
     this.#kernel.stall(0);
-    const child = new FakeChild(100 + this.started.length, command);
+    const child = new FakeChild(100 + this.started.length, command, this.ready);
     this.started.push(child);
     return child;
   };
@@ -149,6 +156,7 @@ export class FakeChildren {
 export class FakeChild implements CompactChild {
   readonly pid: number;
   readonly command: readonly string[];
+  readonly ready: Promise<void>;
   readonly ended: Promise<string | null>;
   /** Ends it: null for success, else what went wrong. */
   readonly end: (error: string | null) => void;
@@ -156,9 +164,10 @@ export class FakeChild implements CompactChild {
   /** False: stays in the kernel although it was killed. */
   mortal = true;
 
-  constructor(pid: number, command: readonly string[]) {
+  constructor(pid: number, command: readonly string[], ready: Promise<void>) {
     this.pid = pid;
     this.command = command;
+    this.ready = ready;
     const { promise, resolve } = Promise.withResolvers<string | null>();
     this.ended = promise;
     this.end = resolve;

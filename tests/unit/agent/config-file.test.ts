@@ -1,5 +1,6 @@
 /** The watch on real folders, with a clock that the test moves: how long is waited is never left to chance. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import {
   appendFileSync,
   chmodSync,
@@ -229,3 +230,20 @@ function asNobody<T>(act: () => T): T {
     else chmodSync(join(top, "conf"), 0o700);
   }
 }
+
+test.each(["EACCES", "ESTALE", "EIO"])("%s while looking is a trouble that passes", (code) => {
+  const path = join(top, "agent.toml");
+  writeFileSync(path, "old");
+  const watch = watching(path);
+  const looking = spyOn(fs, "statSync").mockImplementation(() => {
+    throw Object.assign(new Error(code), { code });
+  });
+  try {
+    watch.refresh();
+  } finally {
+    looking.mockRestore();
+  }
+  expect(troubles.at(-1)).toMatch(/^cannot watch .*: it cannot be looked at$/);
+  watch.refresh();
+  expect(troubles.at(-1)).toBeNull();
+});

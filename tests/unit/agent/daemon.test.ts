@@ -143,10 +143,7 @@ describe("a bad file", () => {
     mkdirSync(trial.path);
     await trial.settled(1300);
     const [problem, ...more] = made.status().config.problems;
-    expect([problem?.startsWith(`cannot read ${trial.path}: EISDIR, it is a folder; name a file`), more]).toEqual([
-      true,
-      [],
-    ]);
+    expect([problem, ...more]).toEqual([`cannot read ${trial.path}: it is a folder; name a regular file`]);
     expect(inForce(made, "memcg.period_secs")).toEqual([300, "file"]);
     rmSync(trial.path, { recursive: true });
     writeFileSync(trial.path, good);

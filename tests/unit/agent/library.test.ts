@@ -97,6 +97,21 @@ describe("new MemAgent", () => {
     expect(kernel.clock.nextMs).toBeNull();
   });
 
+  test("goes on where a listener throws, and the others hear it too", async () => {
+    using kernel = new RecordingKernel();
+    const agent = agentOn(kernel);
+    const heard: string[] = [];
+    agent.onEvent(() => {
+      throw new Error("not ours");
+    });
+    agent.onEvent(({ event }) => heard.push(event));
+    agent.start();
+    const report = await agent.run("memcg");
+    expect(report).toMatchObject({ kind: "memcg", targets: 2 });
+    expect(heard).toEqual(["target_end", "target_end", "memcg_run"]);
+    await agent.stop();
+  });
+
   test("runs when it is asked to, and evicts nothing in a dry run", async () => {
     using kernel = new RecordingKernel();
     const agent = agentOn(kernel, true);

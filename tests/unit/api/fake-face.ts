@@ -106,6 +106,7 @@ export const compactReport: CompactRunReport = {
   before: { free_bytes: 512 * mebi, order_bytes: 100 * mebi, reportable_bytes: 100 * mebi },
   after: { free_bytes: 512 * mebi, order_bytes: 400 * mebi, reportable_bytes: 400 * mebi },
   pressure_percent: 0.1,
+  stall: null,
   error: null,
 };
 
