@@ -2,7 +2,6 @@
  * Where the program starts: as the daemon's second stage, as the child that compacts, or as a command. What is loaded
  * from here on is only what that one needs.
  */
-import { writeSync } from "node:fs";
 import { isFault } from "./base/fault.ts";
 import { compactChildWord } from "./agent/compact/word.ts";
 import { readHandover } from "./cli/handover.ts";
@@ -28,10 +27,11 @@ async function start(): Promise<number> {
   }
   const argv = process.argv.slice(2);
   if (argv[0] === compactChildWord) {
+    const { sayAtOnce } = await import("./system/self.ts");
     const { runCompactChild } = await import("./agent/compact/child.ts");
     return runCompactChild(
       argv.slice(1),
-      () => void writeSync(1, "ready\n"),
+      () => sayAtOnce("ready\n"),
       (line) => void process.stderr.write(line),
     );
   }

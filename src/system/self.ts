@@ -6,7 +6,7 @@
  *     CapEff: 000001ffffffffff                        in status: capabilities(7) as a mask
  *     Max open files            1024                 1048576              files        in limits: soft, then hard
  */
-import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, readdirSync, statSync, writeSync } from "node:fs";
 import { numberNeeded } from "./key-values.ts";
 import { malformed, readText, readTextIfThere, under } from "./pseudo-file.ts";
 
@@ -85,4 +85,9 @@ export function ownExecutable(execPath: string): string {
 /** The device that holds the running executable, as stat(2) gives it. Throws stat's error where there is no /proc. */
 export function ownExecutableDevice(): number {
   return statSync("/proc/self/exe").dev;
+}
+
+/** Writes to the standard output before anything else happens: the process may be about to block in the kernel. */
+export function sayAtOnce(text: string): void {
+  writeSync(1, text);
 }
