@@ -1,8 +1,8 @@
 /**
  * One compaction: a child process, looked at every 50 ms while it lives, and killed when it must end.
  *
- * The system's pressure counts from when the child has said that it is ready. To start it reads the program from the disk
- * where nobody used that for long, half a second of io stall and more on an idle machine: its own, and no program's.
+ * The system's pressure counts from when the child has said that it is ready. To start, it may have to read the program
+ * from the disk: what that stalls is its own, and no other program's.
  */
 import { sleep, type Clock } from "../../base/clock.ts";
 import { messageOf } from "../../base/fault.ts";
