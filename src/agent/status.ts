@@ -46,6 +46,17 @@ export interface TargetStatus {
   readonly refaulted_bytes: number | null;
   /** Evictions still to sit out because too much came back. */
   readonly sit_out: number;
+  /** What the cgroup has shown of itself, and what follows from it. */
+  readonly pace: {
+    /** The present waiting period, between period_min_secs and period_secs. */
+    readonly period_secs: number;
+    /** Neither it nor what is below it used the CPU for longer than it is likely to pause. */
+    readonly idle: boolean;
+    /** Evictions in a row that stayed away; with 0 the next is a sample. */
+    readonly proofs: number;
+    /** An eviction is under trial: nothing more goes until it is known whether it comes back. */
+    readonly on_trial: boolean;
+  };
   readonly last_end: EndReason | null;
   readonly ends: Readonly<Record<EndReason, number>>;
   readonly last_error: string | null;

@@ -94,7 +94,11 @@ const overridable = {
   disabled: boolean(false, "leave the memory alone"),
   swap: boolean(false, "also track and evict anonymous pages"),
   swappiness_max: whole({ min: 0, max: 200, fallback: 50 }, "upper limit of the swappiness used"),
-  period_secs: whole({ min: 1, unit: "seconds", fallback: 600 }, "waiting period between two runs"),
+  period_secs: whole({ min: 1, unit: "seconds", fallback: 600 }, "the longest waiting period between two runs"),
+  period_min_secs: whole(
+    { min: 1, max: 86_400, unit: "seconds", fallback: 20 },
+    "the shortest; each cgroup finds its own between the two. From period_secs on: a fixed period",
+  ),
   period_psi_percent_limit: percent(
     100,
     1,

@@ -21,6 +21,8 @@ export const swapFreePagesMin = 256;
 export interface EvictionInput {
   /** Oldest first. */
   readonly generations: readonly Generation[];
+  /** File pages of the oldest generation that were there at every look within the horizon; see cohort.ts. */
+  readonly stayedFilePages: number;
   readonly agingCount: number;
   readonly agingCountMin: number;
   readonly swap: boolean;
@@ -56,19 +58,21 @@ export function planEviction(input: EvictionInput): EvictionPlan {
   }
   // Whoever aged: pages of the oldest generation were last touched before the next one was made.
   if ((input.generations[1]?.ageMs ?? 0) < input.coldAgeMsMin) return { do: "end", why: "not_ready" };
+  // Pages that were read for the first time go into an old generation: only what stayed is old.
+  const oldFilePages = Math.min(oldest.filePages, input.stayedFilePages);
   const swapRoom = Math.min(Math.max(0, input.swapFreePages - swapFreePagesMin), input.swapRoomPages ?? Infinity);
   const swapping = input.swap && input.swappinessMax > 0;
   const anonPages = swapping ? Math.min(oldest.anonPages, swapRoom) : 0;
   const swapShort = swapping && anonPages < oldest.anonPages;
-  const cold = oldest.filePages + anonPages;
+  const cold = oldFilePages + anonPages;
   if (cold === 0) return { do: "end", why: swapShort ? "swap_full" : "nothing_cold" };
   if (input.unprotectedPages !== null && input.unprotectedPages <= 0) return { do: "end", why: "protected" };
   const unprotected = input.unprotectedPages ?? cold;
   return {
     do: "evict",
     seq: oldest.seq,
-    swappiness: chooseSwappiness(anonPages, oldest.filePages, input.swappinessMax),
-    filePages: oldest.filePages,
+    swappiness: chooseSwappiness(anonPages, oldFilePages, input.swappinessMax),
+    filePages: oldFilePages,
     anonPages,
     pages: Math.min(cold, unprotected),
     endsWith: unprotected < cold ? "protected" : swapShort ? "swap_full" : "evicted",

@@ -3,6 +3,7 @@
 /** How one target's part of a memcg run ended (SPEC 4.5). */
 export const endReasons = [
   "evicted",
+  "sampled",
   "nothing_cold",
   "no_progress",
   "pressure",
@@ -21,6 +22,7 @@ export type EndReason = (typeof endReasons)[number];
 /** What each reason means, for help and reference. */
 export const endReasonTexts: Readonly<Record<EndReason, string>> = {
   evicted: "all that was cold was evicted",
+  sampled: "a sample of the cold pages was evicted; what comes back decides how much goes next",
   nothing_cold: "no cold pages were there",
   no_progress: "the kernel freed nothing although cold pages are there",
   pressure: "the cgroup stalled more than its limit allows",

@@ -35,7 +35,7 @@ export async function evictFigures(bench: Bench, kernel: KernelName): Promise<Fi
   await coldCache(guest, "cold", coldMib);
   // Aged from outside, so that its first run evicts and every run has the same to do.
   const flags =
-    "--memcg-period-secs 86400 --memcg-eviction-run-aging-count-min 0 --memcg-refault-percent-limit 0 " +
+    "--memcg-period-secs 86400 --memcg-period-min-secs 86400 --memcg-eviction-run-aging-count-min 0 --memcg-refault-percent-limit 0 " +
     "--memcg-period-psi-percent-limit 100 --memcg-eviction-psi-percent-limit 99 " +
     "--memcg-disabled true --memcg-cgroups path=/cold,disabled=false path=/idle/**,disabled=false";
   await using agent = await GuestAgent.serve(guest, flags);

@@ -7,7 +7,7 @@ import type { Guest } from "./harness/guest.ts";
 const mib = 2 ** 20;
 const coldMiB = 1024;
 const socket = "/run/mem-agent.sock";
-const flags = "--memcg-period-secs 600 --memcg-spread-percent 0 --compact-disabled true";
+const flags = "--memcg-period-secs 600 --memcg-period-min-secs 600 --memcg-spread-percent 0 --compact-disabled true";
 
 guestTest(
   "the daemon answers its commands, also while it evicts a gibibyte",
@@ -117,7 +117,7 @@ async function stops(guest: Guest, first: GuestAgent): Promise<void> {
 
 async function answersWhileEvicting(guest: Guest): Promise<void> {
   await coldCache(guest, "cold", coldMiB);
-  await using agent = await GuestAgent.serve(guest, flags.replace("600", "1"));
+  await using agent = await GuestAgent.serve(guest, flags.replaceAll("600", "1"));
   const asking = await guest.spawn(`exec probe ask ${socket} /v1/status`);
   await guest.until(async () => (await usageBytes(guest, "cold")) < coldMiB * 0.1 * mib, {
     deadlineMs: 120_000,

@@ -36,7 +36,10 @@ async function paysLittle(guest: Guest): Promise<void> {
 
 async function restsSmall(guest: Guest): Promise<void> {
   await makeIdle(guest, cgroups);
-  await using agent = await GuestAgent.serve(guest, "--memcg-period-secs 86400 --compact-period-secs 86400");
+  await using agent = await GuestAgent.serve(
+    guest,
+    "--memcg-period-secs 86400 --memcg-period-min-secs 86400 --compact-period-secs 86400",
+  );
   const { pid } = agent.process;
   await guest.until(async () => (await agent.status()).memcg.runs > 0, { deadlineMs: 30_000, what: "the first run" });
   const first = await snapshot(guest, pid);

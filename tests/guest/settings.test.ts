@@ -11,6 +11,7 @@ const toml = `# Only what a rule names is run while the test looks.
 [memcg]
 period_secs = 600
 spread_percent = 0
+period_min_secs = 600
 
 [compact]
 disabled = true

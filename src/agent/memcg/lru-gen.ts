@@ -1,6 +1,7 @@
 /** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
+import type { Clock } from "../../base/clock.ts";
 import { Fault, isFault } from "../../base/fault.ts";
-import { generationsMax, planEviction } from "../../core/eviction.ts";
+import { generationsMax, planEviction, type Freed } from "../../core/eviction.ts";
 import { toleranceMs } from "../../core/schedule.ts";
 import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
@@ -22,6 +23,7 @@ export class LruGenBackend implements Backend {
   readonly #registry: MemcgRegistry;
   readonly #settingsOf: SettingsOfTarget;
   readonly #lruGen: LruGenFile;
+  readonly #clock: Clock;
 
   constructor(
     root: string,
@@ -29,7 +31,9 @@ export class LruGenBackend implements Backend {
     lruGen: LruGenFile,
     registry: MemcgRegistry,
     settingsOf: SettingsOfTarget,
+    clock: Clock,
   ) {
+    this.#clock = clock;
     this.#root = root;
     this.#tree = tree;
     this.#registry = registry;
@@ -58,7 +62,14 @@ export class LruGenBackend implements Backend {
       if (target === undefined) return;
       copyGenerations(generations, count, target);
     });
-    if (identify) this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
+    if (!identify) return;
+    this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
+    const nowMs = this.#clock.monotonicMs();
+    for (const target of this.#registry.targets()) {
+      if (target.generationCount === 0) continue;
+      target.cohort.look(target.generations, target.takenFilePages, nowMs);
+      target.takenFilePages = 0;
+    }
   }
 
   async age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome> {
@@ -93,12 +104,13 @@ export class LruGenBackend implements Backend {
 
   plan(target: TargetState, facts: PlanFacts): Plan {
     const { settings } = target;
-    const periodMs = settings.period_secs * 1000;
+    const oldestSeq = target.generation(0)?.seq ?? 0;
     return planEviction({
       generations: target.generations,
+      stayedFilePages: target.cohort.oldPages(oldestSeq, coldAgeMs(target), this.#clock.monotonicMs()),
       agingCount: target.agings,
       agingCountMin: settings.eviction_run_aging_count_min,
-      coldAgeMsMin: coldPeriods(settings.eviction_run_aging_count_min) * (periodMs - toleranceMs(periodMs)),
+      coldAgeMsMin: coldAgeMs(target),
       swap: settings.swap,
       swappinessMax: settings.swappiness_max,
       ...facts,
@@ -111,8 +123,9 @@ export class LruGenBackend implements Backend {
     await this.#lruGen.write([formatEvict({ id, node: target.node, minSeq: plan.seq, swappiness, pages })]);
   }
 
-  /** The next look at the generations shows it. */
-  freed(): void {}
+  freed(target: TargetState, { filePages }: Freed): void {
+    target.takenFilePages += filePages;
+  }
 
   /** All that is known of a target the kernel itself remembers. */
   ran(): void {}
@@ -161,6 +174,11 @@ function copyGenerations(from: LruGenGenerations, count: number, target: TargetS
 /** Three agings a period apart leave the oldest of four generations two periods behind; whoever waits for fewer asks for less. */
 function coldPeriods(agingCountMin: number): number {
   return Math.min(generationsMax - 2, Math.max(0, agingCountMin - 1));
+}
+
+/** How long what is cold has been left alone. */
+function coldAgeMs({ settings, periodMs }: TargetState): number {
+  return coldPeriods(settings.eviction_run_aging_count_min) * (periodMs - toleranceMs(periodMs));
 }
 
 function goneOrNull(target: TargetState): Fault | null {

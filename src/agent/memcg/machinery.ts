@@ -152,7 +152,7 @@ export class MachineryKeeper {
     if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
     const { root, registry, settingsOf, openLruGen, clock } = this.#options;
     return name === "lru_gen"
-      ? new LruGenBackend(root, tree, openLruGen(root), registry, settingsOf)
+      ? new LruGenBackend(root, tree, openLruGen(root), registry, settingsOf, clock)
       : new MemoryReclaimBackend({ root, tree, pageBytes, registry, settingsOf, clock });
   }
 

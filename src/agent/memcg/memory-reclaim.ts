@@ -165,7 +165,7 @@ export class MemoryReclaimBackend implements Backend {
   /** As with aging: pages need time to be touched again, however often somebody asks for a run. */
   #isSoon(target: TargetState, { notedMs }: Reclaimed): boolean {
     if (notedMs === null) return false;
-    const periodMs = target.settings.period_secs * 1000;
+    const { periodMs } = target;
     const youngestAgeMs = this.#clock.monotonicMs() - notedMs;
     return decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "skip";
   }

@@ -5,7 +5,9 @@
 import { isFault } from "../../base/fault.ts";
 import type { Effective } from "../../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
+import { Cohort } from "../../core/cohort.ts";
 import { generationsMax, type Freed, type Generation } from "../../core/eviction.ts";
+import { newPace, paceLimits, periodMs, quietMs, type CpuSeen, type PaceState } from "../../core/pace.ts";
 import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import type { StallReading } from "../../core/pressure.ts";
 import { noRefaults, type RefaultState, type RefaultVerdict } from "../../core/refault.ts";
@@ -50,6 +52,12 @@ export class TargetState {
   lastEvictedFilePages = 0;
   /** Its part of what came back of the cgroup, which the kernel does not count by nodes. */
   refaultedPages = 0;
+  /** What stayed in its old generations from look to look; with the multi-gen LRU only. */
+  cohort = new Cohort();
+  /** File pages that we evicted since the last look. */
+  takenFilePages = 0;
+  /** What it has shown of itself, and so how often it is run and how much goes at once. */
+  pace: PaceState = newPace;
   lastEnd: EndReason | null = null;
   lastError: string | null = null;
   seenInScan = 0;
@@ -101,6 +109,18 @@ export class TargetState {
       if (generation !== null) list.push(generation);
     }
     return list;
+  }
+
+  /** The waiting period that it has found, within its settings. */
+  get periodMs(): number {
+    return periodMs(this.pace, paceLimits(this.settings.period_min_secs, this.settings.period_secs));
+  }
+
+  /** When its cgroup counts as idle if it goes on using no CPU, and what is under trial may go; else null. */
+  get idleAtMs(): number | null {
+    const { cpu } = this.cgroup;
+    if (this.pace.evictedMs === null || this.pace.idle || cpu === null) return null;
+    return cpu.busyMs + quietMs(this.generation(0)?.ageMs ?? 0);
   }
 
   get maxSeq(): number | null {
@@ -182,6 +202,8 @@ export class CgroupState {
   readonly #window: Window = { atMs: 0, self: { memoryUs: null, ioUs: null }, children: null };
   #windowBegun = false;
   windowPercent: number | null = null;
+  /** Null before the first run, and where the kernel does not say: then it counts as busy. */
+  cpu: CpuSeen | null = null;
   /** The account of what was evicted and what came back. */
   refault: RefaultState = noRefaults;
   /** What the last run's judgement said about the evictions before it. */
@@ -339,6 +361,7 @@ export class MemcgRegistry {
       target.generationCount = 0;
       target.inactive = null;
       target.agings = 0;
+      target.cohort = new Cohort();
     }
   }
 

@@ -3,16 +3,27 @@
  * they decide is in core, how pages are found and evicted is the backend's.
  */
 import type { Clock } from "../../base/clock.ts";
-import { isFault, messageOf } from "../../base/fault.ts";
+import { isFault, messageOf, nullIfFault } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MemcgSettings } from "../../config/schema.ts";
 import { decideAging } from "../../core/aging.ts";
+import {
+  decidePace,
+  judgePace,
+  noteCpu,
+  notePaceEmpty,
+  notePaceEviction,
+  paceLimits,
+  quietMs,
+  type PaceLimits,
+} from "../../core/pace.ts";
 import { isAbove } from "../../core/pressure.ts";
 import { overshootPages, unprotectedPages, type ProtectionReading } from "../../core/protection.ts";
 import { noEnds, type EndReason } from "../../core/reason.ts";
 import type { RefaultObservation } from "../../core/refault.ts";
 import { toleranceMs } from "../../core/schedule.ts";
 import type { CgroupTree } from "../../kernel/cgroup.ts";
+import { readCpuUsageUs } from "../../kernel/cpu-stat.ts";
 import { readMemoryProtection, readSwapRoomBytes } from "../../kernel/memory-control.ts";
 import { readMeminfo } from "../../kernel/meminfo.ts";
 import { displayPath } from "../../system/path-name.ts";
@@ -93,6 +104,7 @@ class MemcgRun {
     const { backend, registry } = this.#machinery;
     backend.look(true);
     const targets = [...registry.targets()].filter((target) => target.generationCount > 0 && this.#order.isDue(target));
+    this.#noteCpu(targets);
     const calm = this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
     const aged = await this.#age(calm);
     const ready = calm.filter((target) => !this.#endOf.has(target));
@@ -173,8 +185,7 @@ class MemcgRun {
 
   async #age(targets: readonly TargetState[]): Promise<number> {
     const due = targets.filter((target) => {
-      const periodMs = target.settings.period_secs * 1000;
-      const { youngestAgeMs } = target;
+      const { periodMs, youngestAgeMs } = target;
       return decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "age";
     });
     const { aged, failed } = await this.#machinery.backend.age(due, () => {
@@ -208,7 +219,10 @@ class MemcgRun {
     }
     const limit = settings.refault_percent_limit;
     const observation = this.#observe(cgroup, settings, plan.do === "evict");
+    const limits = paceLimits(settings.period_min_secs, settings.period_secs);
+    this.#judgePace(target, limits);
     if (plan.do === "end") {
+      if (plan.why === "nothing_cold") target.pace = notePaceEmpty(target.pace, limits);
       this.#end(target, plan.why);
       return;
     }
@@ -217,9 +231,49 @@ class MemcgRun {
       this.#end(target, "refaults");
       return;
     }
+    const paced = this.#paced(target, plan, limits);
+    if (paced === null) {
+      this.#end(target, "sampled");
+      return;
+    }
     this.#observations.set(cgroup, observation);
-    this.#plans.set(target, plan);
-    this.#reserve(cgroup, plan);
+    this.#plans.set(target, paced);
+    this.#reserve(cgroup, paced);
+  }
+
+  /** What came back, and whether the cgroup is idle, says what is known of the target's pace. */
+  #judgePace(target: TargetState, limits: PaceLimits): void {
+    const { clock, pageBytes } = this.#machinery;
+    const { cgroup } = target;
+    const nowMs = clock.monotonicMs();
+    target.pace = judgePace(target.pace, {
+      nowMs,
+      limits,
+      idle: cgroup.cpu !== null && nowMs - cgroup.cpu.busyMs >= quietMs(target.generation(0)?.ageMs ?? 0),
+      sizePages: target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file"),
+      pageBytes,
+      costly: cgroup.judgement.verdict === "costly",
+    });
+  }
+
+  /**
+   * As much of the plan as the target's pace allows; null while an eviction is under trial. Without a price nobody asks
+   * what came back, so there are no samples; and a dry run tells all that is cold.
+   */
+  #paced(target: TargetState, plan: EvictPlan, limits: PaceLimits): EvictPlan | null {
+    if (target.settings.refault_percent_limit === 0 || this.#order.dryRun) return plan;
+    const decision = decidePace(target.pace, plan.pages, this.#machinery.clock.monotonicMs(), limits);
+    if (decision.do === "wait") return null;
+    return decision.sample ? { ...plan, pages: decision.pages, endsWith: "sampled" } : plan;
+  }
+
+  /** Whoever used the CPU since the last run is busy; a cgroup of which that cannot be known counts as busy. */
+  #noteCpu(targets: readonly TargetState[]): void {
+    const { root, tree, clock } = this.#machinery;
+    for (const cgroup of new Set(targets.map((target) => target.cgroup))) {
+      const usageUs = nullIfFault(() => readCpuUsageUs(root, tree, cgroup.path));
+      cgroup.cpu = usageUs === null ? null : noteCpu(cgroup.cpu, usageUs, clock.monotonicMs());
+    }
   }
 
   /** One observation a cgroup and run, however many nodes it has. */
@@ -244,6 +298,10 @@ class MemcgRun {
       const { cgroup } = end.target;
       batches += end.batches;
       this.#freedPages.set(cgroup, (this.#freedPages.get(cgroup) ?? 0) + end.filePages + end.anonPages);
+      if (end.filePages + end.anonPages > 0) {
+        const sample = this.#plans.get(end.target)?.endsWith === "sampled";
+        end.target.pace = notePaceEviction(end.target.pace, clock.monotonicMs(), sample);
+      }
       this.#end(end.target, end.why, end.error);
     }
     return batches;

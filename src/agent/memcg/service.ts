@@ -3,7 +3,7 @@ import type { Clock } from "../../base/clock.ts";
 import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
 import { compileRules, type RuleBook } from "../../config/rules.ts";
-import type { Settings } from "../../config/schema.ts";
+import type { MemcgSettings, Settings } from "../../config/schema.ts";
 import { noEnds, type EndReason } from "../../core/reason.ts";
 import { noteSaved, savedBytes, type SavedState } from "../../core/saved.ts";
 import { dueMs, isDue } from "../../core/schedule.ts";
@@ -119,14 +119,16 @@ export class MemcgService {
     const { cgroups, ...base } = this.#settings.memcg;
     const periods = cgroups
       .filter((rule) => !(rule.disabled ?? base.disabled))
-      .map((rule) => rule.period_secs ?? base.period_secs);
-    if (!base.disabled) periods.push(base.period_secs);
+      .map((rule) => shortest({ ...base, ...rule }));
+    if (!base.disabled) periods.push(shortest(base));
     return Math.min(...periods) * 1000 * this.#spread(this.#ordinal);
   }
 
   /** Spread as the run was that it last took part in, so that other runs meanwhile do not move it. */
   #dueMs(target: TargetState): number {
-    return dueMs(target.ranMs, target.settings.period_secs * 1000, this.#spread(target.ranOrdinal));
+    const byPeriodMs = dueMs(target.ranMs, target.periodMs, this.#spread(target.ranOrdinal));
+    const { idleAtMs } = target;
+    return idleAtMs !== null && idleAtMs > (target.ranMs ?? 0) ? Math.min(byPeriodMs, idleAtMs) : byPeriodMs;
   }
 
   #spread(ordinal: number): number {
@@ -182,7 +184,7 @@ export class MemcgService {
     const cpuBefore = process.cpuUsage();
     const outcome = await runMemcg(machinery, {
       dryRun,
-      isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.settings.period_secs * 1000),
+      isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.periodMs),
       stopReason: (target) => this.#stopReason(target),
       ended: (target, reason, skipped) => {
         this.#ends[reason]++;
@@ -320,4 +322,8 @@ export class MemcgService {
     } as const;
     return { ...this.summary(), targets: [...this.#registry.targets()].map((target) => targetStatus(target, view)) };
   }
+}
+
+function shortest({ period_min_secs, period_secs }: Pick<MemcgSettings, "period_min_secs" | "period_secs">): number {
+  return Math.min(period_min_secs, period_secs);
 }

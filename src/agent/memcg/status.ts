@@ -43,6 +43,12 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
     },
     refaulted_bytes: target.settings.refault_percent_limit === 0 ? null : bytes(target.refaultedPages),
     sit_out: cgroup.refault.leftEvictions,
+    pace: {
+      period_secs: target.periodMs / 1000,
+      idle: target.pace.idle,
+      proofs: target.pace.proofs,
+      on_trial: target.pace.evictedMs !== null,
+    },
     last_end: target.lastEnd,
     ends: { ...target.ends },
     last_error: target.lastError,

@@ -3,7 +3,7 @@ import { escapeControls } from "../../base/log-line.ts";
 import { bytesText, percentText, spanText } from "../../base/units.ts";
 import type { MemcgStatus, TargetStatus } from "../../agent/status.ts";
 import { endReasonTexts } from "../../core/reason.ts";
-import { evictedSum } from "./memcg.ts";
+import { evictedSum, paceText } from "./memcg.ts";
 import { countText } from "./quantity.ts";
 import { fieldLines, heading, joinParts } from "./screen.ts";
 import type { Terminal } from "./terminal.ts";
@@ -35,6 +35,8 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
     case null:
       return `${dry}No run of it has ended yet${next}.`;
     case "evicted":
+    case "sampled":
+      return `${dry}A sample of what is cold went; what comes back decides how much goes next${next}.`;
     case "nothing_cold":
     case "no_progress":
     case "swap_full":
@@ -67,6 +69,7 @@ export function renderExplanation(target: TargetStatus, memcg: MemcgStatus, term
     ...field("Rule", target.rule === null ? "none; the base settings apply" : escapeControls(target.rule)),
     ...field("Size", `${bytesText(target.size_bytes)}, ${bytesText(evictedSum(target.cold_bytes))} of it cold`),
     ...field("Generations", generations === null ? "not known to this backend" : `oldest first: ${ages.join(", ")}`),
+    ...field("Pace", `${paceText(target)}; between ${settings.period_min_secs} s and ${settings.period_secs} s`),
     ...field("Agings", `${target.agings}, at least ${settings.eviction_run_aging_count_min} before it is evicted`),
     ...field("Stalled", stallText(target)),
     ...field("Evicted", joinParts([bytesText(evicted), `in ${countText(target.evictions, "eviction")}`])),

@@ -202,6 +202,16 @@ function anonAndFile(bytes: EvictedStatus): string {
   return `anon ${bytesText(bytes.anon_bytes)}, file ${bytesText(bytes.file_bytes)}`;
 }
 
+/** `every 40 s, busy, 1 eviction stayed away, one is on trial` */
+export function paceText({ pace }: TargetStatus): string {
+  return joinParts([
+    `every ${spanText(pace.period_secs)}`,
+    pace.idle ? "idle" : "busy",
+    pace.proofs === 0 ? "the next eviction is a sample" : `${countText(pace.proofs, "eviction")} stayed away`,
+    pace.on_trial ? "one is on trial" : null,
+  ]);
+}
+
 function endText(end: TargetStatus["last_end"]): string {
   return end === null ? "not yet" : `${end}: ${endReasonTexts[end]}`;
 }
@@ -249,6 +259,7 @@ function targetLines(target: TargetStatus, terminal: Terminal): string[] {
         target.sit_out > 0 ? `sits out ${target.sit_out} more` : null,
       ]),
     ),
+    ...fieldLines(terminal, "  pace", paceText(target)),
     ...fieldLines(terminal, "  ended", joinParts([endText(target.last_end), countsText(target.ends)])),
     ...fieldLines(
       terminal,

@@ -71,6 +71,7 @@ export function simulateGenerations(simulation: Simulation): Outcome {
       swap: settings.swap,
       swapFreePages: 0,
       swapRoomPages: null,
+      stayedFilePages: Infinity,
       coldAgeMsMin: 2 * (periodMs - toleranceMs(periodMs)),
       swappinessMax: settings.swappiness_max,
       unprotectedPages: null,

@@ -38,7 +38,10 @@ class RecordingKernel implements Disposable {
   }
 }
 
-const settings = { memcg: { period_secs: 60, spread_percent: 0 }, compact: { disabled: true } } as const;
+const settings = {
+  memcg: { period_secs: 60, period_min_secs: 60, spread_percent: 0, refault_percent_limit: 0 },
+  compact: { disabled: true },
+} as const;
 
 function agentOn({ root, clock }: RecordingKernel, dryRun = false): MemAgent {
   return new MemAgent({ kernelRoot: root, clock, settings, dryRun });

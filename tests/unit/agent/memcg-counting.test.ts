@@ -88,8 +88,10 @@ describe("nodes of one cgroup with periods of their own", () => {
     kernel.add("/a", cold, cold);
     const serving = new Serving(kernel, { refault_percent_limit: 0.2 });
     await serving.ripen();
-    kernel.read("/a", 100_000);
     await serving.run();
+    // A sample went; it stayed away, and so does the rest go.
+    await serving.next();
+    kernel.read("/a", 100_000);
     const limit = { refault_percent_limit: 0.2 };
     serving.apply({ ...limit, cgroups: [{ ...rule, numa_id: [1], period_secs: 6_000 }] });
     await serving.next();
@@ -105,6 +107,7 @@ describe("nodes of one cgroup with periods of their own", () => {
     const serving = new Serving(kernel, { refault_percent_limit: 0.2 });
     await serving.ripen();
     await serving.run();
+    await serving.next();
     kernel.touchBack("/a", 5_001);
     await serving.next();
     const sum = [0, 1].reduce((all, node) => all + (serving.target("/a", node).refaulted_bytes ?? 0), 0);

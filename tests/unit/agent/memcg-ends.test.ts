@@ -102,17 +102,24 @@ const rows: readonly Row[] = [
     check: (_, serving) => expect(serving.commands("-", "/a")).toEqual([]),
   },
   {
+    name: "nothing is known of it yet",
+    end: "sampled",
+    settings: { refault_percent_limit: 0.2 },
+    check: (target) => expect(target.evicted_bytes).toEqual({ anon_bytes: 0, file_bytes: 256 * pageBytes }),
+  },
+  {
     name: "what was evicted came back at once",
     end: "refaults",
     settings: { refault_percent_limit: 0.2 },
     before: async (serving) => {
       await serving.run();
+      await serving.next();
       serving.kernel.touchBack("/a", 10_000);
       for (let run = 0; run < 3; run++) await serving.next();
       serving.kernel.clock.advance(60_000);
     },
     check: (target) => {
-      expect(target.evictions).toBe(1);
+      expect(target.evictions).toBe(2);
       expect(target.refaulted_bytes).toBe(10_000 * pageBytes);
     },
   },

@@ -12,7 +12,13 @@ export type MemcgChoice = Partial<MemcgSettings> & { readonly cgroups?: readonly
 
 /** Settings for tests: runs are a minute apart, on the minute, and nothing is priced. */
 export function memcgSettings(memcg: MemcgChoice = {}): Settings {
-  const base = { ...defaultSettings.memcg, period_secs: 60, spread_percent: 0, refault_percent_limit: 0 };
+  const base = {
+    ...defaultSettings.memcg,
+    period_secs: 60,
+    period_min_secs: 86_400,
+    spread_percent: 0,
+    refault_percent_limit: 0,
+  };
   const compact = { ...defaultSettings.compact, disabled: true };
   return { ...defaultSettings, memcg: { ...base, ...memcg }, compact };
 }

@@ -3,12 +3,12 @@ import { parseCompactChange, type ParsedChange, parseLogLevel, parseMemcgChange 
 import { formatProblem } from "../../../src/config/problems.ts";
 
 const memcgKeys =
-  "disabled, swap, swappiness_max, period_secs, period_psi_percent_limit, eviction_psi_percent_limit, " +
+  "disabled, swap, swappiness_max, period_secs, period_min_secs, period_psi_percent_limit, eviction_psi_percent_limit, " +
   "eviction_run_aging_count_min, refault_percent_limit, backend, spread_percent, add, set, del";
 const compactKeys =
   "disabled, period_secs, period_psi_percent_limit, psi_percent_limit, sec_max, order, threshold, force_times";
 const ruleValueKeys =
-  "no_subdir, disabled, swap, swappiness_max, period_secs, period_psi_percent_limit, eviction_psi_percent_limit, " +
+  "no_subdir, disabled, swap, swappiness_max, period_secs, period_min_secs, period_psi_percent_limit, eviction_psi_percent_limit, " +
   "eviction_run_aging_count_min, refault_percent_limit";
 
 const rows: readonly {

@@ -81,7 +81,7 @@ test.each(good.map(([flags, line, overrides, edits]) => ({ flags, line, override
 );
 
 const ruleKeys =
-  "path, numa-id, no-subdir, disabled, swap, swappiness-max, period-secs, period-psi-percent-limit, " +
+  "path, numa-id, no-subdir, disabled, swap, swappiness-max, period-secs, period-min-secs, period-psi-percent-limit, " +
   "eviction-psi-percent-limit, eviction-run-aging-count-min, refault-percent-limit";
 const ruleValueKeys = ruleKeys.replace("path, numa-id, ", "");
 const compactNames = compactsetFlags.map((flag) => `--${flag.name}`).join(" ");

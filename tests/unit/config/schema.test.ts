@@ -10,6 +10,7 @@ const expected: readonly [name: string, fallback: unknown, allowed: string, inRu
   ["memcg.swap", false, "true or false", true],
   ["memcg.swappiness_max", 50, "a whole number from 0 to 200", true],
   ["memcg.period_secs", 600, seconds, true],
+  ["memcg.period_min_secs", 20, "a whole number from 1 to 86400", true],
   ["memcg.period_psi_percent_limit", 1, percent, true],
   ["memcg.eviction_psi_percent_limit", 1, percent, true],
   ["memcg.eviction_run_aging_count_min", 3, "a whole number >= 0", true],

@@ -4,10 +4,10 @@ import type { SettingsOverrides } from "../../../src/config/schema.ts";
 import { parseConfig, parsePlaced, parseQuickly } from "../../../src/config/toml.ts";
 
 const memcgKeys =
-  "disabled, swap, swappiness_max, period_secs, period_psi_percent_limit, eviction_psi_percent_limit, " +
+  "disabled, swap, swappiness_max, period_secs, period_min_secs, period_psi_percent_limit, eviction_psi_percent_limit, " +
   "eviction_run_aging_count_min, refault_percent_limit, backend, spread_percent, cgroups";
 const ruleKeys =
-  "path, numa_id, no_subdir, disabled, swap, swappiness_max, period_secs, period_psi_percent_limit, " +
+  "path, numa_id, no_subdir, disabled, swap, swappiness_max, period_secs, period_min_secs, period_psi_percent_limit, " +
   "eviction_psi_percent_limit, eviction_run_aging_count_min, refault_percent_limit";
 const aPath = "a cgroup path such as /system.slice, or a glob (* one level, ** any)";
 const nodes = "numbers of NUMA nodes (0 to 1023), at least one; leave it out for all nodes";

@@ -32,6 +32,7 @@ const usual: EvictionInput = {
   swapFreePages: 0,
   swapRoomPages: null,
   swappinessMax: 50,
+  stayedFilePages: 1e9,
   coldAgeMsMin: 3_000,
   unprotectedPages: null,
 };

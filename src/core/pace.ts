@@ -1,0 +1,154 @@
+/**
+ * How often a target is run and how much of what is cold goes at once: by what its cgroup has shown.
+ *
+ * Age is a guess, so a small sample goes first. What stayed away for a while is proof; what came back too soon says that
+ * the pages are in use, and the target is asked less often. A cgroup that used no CPU for longer than it ever pauses has
+ * nothing to read its pages with: there the whole goes after the sample. Of a busy one it is eight times as much each
+ * time. See cpu.stat in Documentation/admin-guide/cgroup-v2.rst.
+ */
+
+/** Of what is cold, this part goes first. */
+const sampleDivisor = 64;
+/** Less than this shows nothing: readahead alone is as large. */
+export const samplePagesMin = 256;
+const growthFactor = 8;
+/** A cgroup that used less than this share of one CPU between two looks was idle in between. */
+const idleCpuShare = 0.001;
+/** Nothing that returns more often than this is taken for idle; see the workloads of the tests. */
+export const quietMsMin = 90_000;
+/** Runs in a row without anything cold after which the period doubles. */
+const emptyRunsMax = 3;
+/** A cgroup that grew by so much has something new to look at. */
+const growthBytesMin = 16 * 1024 * 1024;
+const growthShare = 0.1;
+/** A proof says nothing of a cgroup that has grown by so much since. */
+const proofGrowthShare = 0.5;
+
+export interface PaceState {
+  /** The present waiting period; null before the first run: then it is the shortest. */
+  readonly periodMs: number | null;
+  /** Evictions that stayed away, one after the other; 0: the next is a sample. */
+  readonly proofs: number;
+  /** The eviction that is under trial, on the monotonic clock. */
+  readonly evictedMs: number | null;
+  /** Runs in a row with nothing cold. */
+  readonly emptyRuns: number;
+  /** Of the cgroup, when it was last found to have grown, or proved something. */
+  readonly sizePages: number;
+  readonly idle: boolean;
+}
+
+export const newPace: PaceState = {
+  periodMs: null,
+  proofs: 0,
+  evictedMs: null,
+  emptyRuns: 0,
+  sizePages: 0,
+  idle: false,
+};
+
+/** The bounds of a target's period, from its settings; the shortest is never above the longest. */
+export interface PaceLimits {
+  readonly periodMsMin: number;
+  readonly periodMsMax: number;
+}
+
+export function paceLimits(periodMinSecs: number, periodSecs: number): PaceLimits {
+  return { periodMsMin: Math.min(periodMinSecs, periodSecs) * 1000, periodMsMax: periodSecs * 1000 };
+}
+
+export function isFixedPace({ periodMsMin, periodMsMax }: PaceLimits): boolean {
+  return periodMsMin >= periodMsMax;
+}
+
+/** The period in force: within the limits, which may have changed since it was learnt. */
+export function periodMs(state: PaceState, { periodMsMin, periodMsMax }: PaceLimits): number {
+  return Math.min(periodMsMax, Math.max(periodMsMin, state.periodMs ?? periodMsMin));
+}
+
+/** What a run finds out about a target before it decides. */
+export interface PaceEvidence {
+  readonly nowMs: number;
+  readonly limits: PaceLimits;
+  /** The cgroup and what is below it used no CPU for longer than `quietMs`. */
+  readonly idle: boolean;
+  /** Everything of the target that the kernel may reclaim. */
+  readonly sizePages: number;
+  readonly pageBytes: number;
+  /** What the price says about the evictions before: too much came back. */
+  readonly costly: boolean;
+}
+
+/** The state at the begin of a run: what the evidence says of the last eviction, and whether the proof still holds. */
+export function judgePace(state: PaceState, evidence: PaceEvidence): PaceState {
+  const { nowMs, limits, idle, sizePages, costly } = evidence;
+  const grown = sizePages - state.sizePages;
+  const hasGrown = grown * evidence.pageBytes >= growthBytesMin || grown >= Math.max(1, growthShare * state.sizePages);
+  let next: PaceState = { ...state, idle };
+  if (costly) {
+    const doubled = Math.min(limits.periodMsMax, 2 * periodMs(state, limits));
+    return { ...next, periodMs: doubled, proofs: 0, evictedMs: null, emptyRuns: 0, sizePages };
+  }
+  const proofIsOver = (state.idle && !idle) || grown > proofGrowthShare * state.sizePages;
+  if (state.proofs > 0 && proofIsOver) next = { ...next, proofs: 0, evictedMs: null };
+  else if (state.evictedMs !== null && nowMs - state.evictedMs >= trialMs(next, limits)) {
+    next = { ...next, proofs: state.proofs + 1, evictedMs: null, sizePages };
+  }
+  // What is new is looked at soon; a period that was learnt by what came back is not forgotten for it.
+  if (hasGrown && state.emptyRuns >= emptyRunsMax) next = { ...next, periodMs: limits.periodMsMin, emptyRuns: 0 };
+  return hasGrown || sizePages < state.sizePages ? { ...next, sizePages } : next;
+}
+
+/** How long an eviction must stay away to prove something: of a busy cgroup as long as anybody pauses. */
+function trialMs(state: PaceState, limits: PaceLimits): number {
+  const period = periodMs(state, limits);
+  return state.idle || isFixedPace(limits) ? period : Math.max(2 * period, quietMsMin);
+}
+
+export type PaceDecision =
+  | { readonly do: "evict"; readonly pages: number; readonly sample: boolean }
+  /** An eviction is under trial: what comes back decides. */
+  | { readonly do: "wait"; readonly leftMs: number };
+
+/** How much of `coldPages` goes now. */
+export function decidePace(state: PaceState, coldPages: number, nowMs: number, limits: PaceLimits): PaceDecision {
+  if (state.evictedMs !== null) {
+    return { do: "wait", leftMs: Math.max(0, state.evictedMs + trialMs(state, limits) - nowMs) };
+  }
+  const samplePages = Math.max(samplePagesMin, Math.ceil(coldPages / sampleDivisor));
+  if (state.proofs === 0) return { do: "evict", pages: Math.min(coldPages, samplePages), sample: true };
+  if (state.idle || isFixedPace(limits)) return { do: "evict", pages: coldPages, sample: false };
+  const pages = Math.min(coldPages, samplePages * growthFactor ** Math.min(3, state.proofs));
+  return { do: "evict", pages, sample: pages < coldPages };
+}
+
+/** A run evicted something; it is under trial from now on unless it was all, of an idle cgroup. */
+export function notePaceEviction(state: PaceState, nowMs: number, sample: boolean): PaceState {
+  return { ...state, emptyRuns: 0, evictedMs: sample ? nowMs : null };
+}
+
+/** A run found nothing cold. */
+export function notePaceEmpty(state: PaceState, limits: PaceLimits): PaceState {
+  const emptyRuns = Math.min(emptyRunsMax, state.emptyRuns + 1);
+  if (emptyRuns < emptyRunsMax) return { ...state, emptyRuns };
+  return { ...state, emptyRuns, periodMs: Math.min(limits.periodMsMax, 2 * periodMs(state, limits)) };
+}
+
+/** When a cgroup was last seen to use the CPU. */
+export interface CpuSeen {
+  readonly usageUs: number;
+  readonly atMs: number;
+  readonly busyMs: number;
+}
+
+/** `usageUs` is usage_usec of the cgroup's cpu.stat, its children included. At first sight a cgroup counts as busy. */
+export function noteCpu(before: CpuSeen | null, usageUs: number, nowMs: number): CpuSeen {
+  if (before === null || usageUs < before.usageUs) return { usageUs, atMs: nowMs, busyMs: nowMs };
+  const busy = usageUs - before.usageUs > (nowMs - before.atMs) * 1000 * idleCpuShare;
+  return { usageUs, atMs: nowMs, busyMs: busy ? nowMs : before.busyMs };
+}
+
+/** How long a cgroup must not have used the CPU to be idle: longer than its oldest generation is old. */
+export function quietMs(oldestAgeMs: number): number {
+  return Math.max(quietMsMin, oldestAgeMs);
+}
