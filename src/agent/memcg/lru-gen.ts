@@ -5,7 +5,7 @@ import { toleranceMs } from "../../core/schedule.ts";
 import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
-import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
+import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from "./backend.ts";
 import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
 
 /** One write ages so many targets at most, and about so many pages: what a stop or a pressure check waits for. */
@@ -113,6 +113,9 @@ export class LruGenBackend implements Backend {
 
   /** The next look at the generations shows it. */
   freed(): void {}
+  reach(): Reach {
+    return { takesSwappiness: true };
+  }
 
   /** All that is known of a target the kernel itself remembers. */
   ran(): void {}
