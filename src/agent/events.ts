@@ -1,7 +1,7 @@
 /** What happened, as it happens: one value an event, JSON-ready, with a bound on how many listeners there are. */
 import { Fault } from "../base/fault.ts";
 import type { Origin } from "../config/merge.ts";
-import type { MemcgRunReport, CompactRunReport } from "./status.ts";
+import type { MemcgRunReport, CompactRunReport, GivebackReport } from "./status.ts";
 import type { EndReason } from "../core/reason.ts";
 
 export type AgentEvent =
@@ -9,6 +9,7 @@ export type AgentEvent =
   | { readonly event: "stopped" }
   | { readonly event: "memcg_run"; readonly report: MemcgRunReport }
   | { readonly event: "compact_run"; readonly report: CompactRunReport }
+  | { readonly event: "giveback"; readonly report: GivebackReport }
   | {
       readonly event: "target_end";
       readonly path: string;

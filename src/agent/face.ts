@@ -4,7 +4,8 @@
  */
 import type { Origin } from "../config/merge.ts";
 import type { TimedEvent } from "./events.ts";
-import type { AgentStatus, CompactStatus, HistoryStatus, MemcgStatus, RunReport } from "./status.ts";
+import type { AgentStatus, CompactStatus, GivebackReport, HistoryStatus, MemcgStatus, RunReport } from "./status.ts";
+import type { GivebackRequest } from "./giveback.ts";
 
 /** One setting in force. `rule` is null for a base setting. */
 export interface SettingInForce {
@@ -38,5 +39,7 @@ export interface DaemonFace {
   reload(): Promise<ChangeAnswer>;
   /** Runs a period now and resolves with what it did. Fault `busy` while one is under way. */
   run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport>;
+  /** Gives back as much as possible by a deadline. Fault `busy` while another is on, `invalid` in a dry run. */
+  giveback(request: GivebackRequest): Promise<GivebackReport>;
   onEvent(listener: (event: TimedEvent) => void): () => void;
 }

@@ -20,7 +20,7 @@ import {
   type SettingChange,
 } from "../config/merge.ts";
 import { problemsFault } from "../config/problems.ts";
-import type { Settings, SettingsOverrides } from "../config/schema.ts";
+import type { CompactSettings, Settings, SettingsOverrides } from "../config/schema.ts";
 import { dueMs } from "../core/schedule.ts";
 import { LruGen } from "../kernel/lru-gen.ts";
 import { compactChildCommand } from "./compact/child.ts";
@@ -28,6 +28,7 @@ import { Compactor } from "./compact/run.ts";
 import { History } from "./history.ts";
 import { Events, type EventChoice, type TimedEvent } from "./events.ts";
 import type { ChangeAnswer } from "./face.ts";
+import type { GivebackRequest } from "./giveback.ts";
 import { MemcgService } from "./memcg/service.ts";
 import { meetPrerequisites } from "./doctor/prerequisites.ts";
 import { Schedule, type FeatureName } from "./schedule.ts";
@@ -35,6 +36,7 @@ import type {
   CompactRunReport,
   CompactStatus,
   HistoryStatus,
+  GivebackReport,
   MemcgRunReport,
   MemcgStatus,
   MemcgSummary,
@@ -72,6 +74,7 @@ export class MemAgent {
   #live: LiveSettings;
   #state: "new" | "started" | "stopped" = "new";
   #compactRanMs: number | null = null;
+  #givingBack: Promise<GivebackReport> | null = null;
 
   constructor(options: MemAgentOptions = {}) {
     this.#root = options.kernelRoot ?? "/";
@@ -109,7 +112,8 @@ export class MemAgent {
       },
       compact: {
         dueMs: () => (this.#state === "started" ? this.#compactDueMs() : null),
-        running: () => this.#compactor.running,
+        // Giving back compacts last, with what time is left.
+        running: () => this.#compactor.running || this.#givingBack !== null,
         periodMs: () => this.#live.settings.compact.period_secs * 1000,
         run: () => this.#runCompact(false).catch((error: unknown) => this.#compactFailed(error)),
       },
@@ -151,6 +155,7 @@ export class MemAgent {
   async stop(): Promise<void> {
     this.#state = "stopped";
     await Promise.all([this.#schedule.stop(), this.#memcg.stop(), this.#compactor.stop()]);
+    await this.#givingBack?.catch(() => null);
   }
 
   /**
@@ -245,6 +250,54 @@ export class MemAgent {
   }
 
   /**
+   * Gives back as much as possible by a deadline, before the guest is snapshot or paused: the coldest memory of all
+   * cgroups first, then a compaction. A memcg run under way stops for it. What could not be done is in the report. Faults:
+   * `busy` while another is on, `invalid` in a dry run.
+   */
+  async giveback(request: GivebackRequest = {}): Promise<GivebackReport> {
+    if (this.#state !== "started") throw new Fault("missing", "cannot give back: the agent is not started; start it");
+    if (this.#dryRun) throw new Fault("invalid", "cannot give back: this is a dry run; start without --dry-run");
+    if (this.#givingBack !== null) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
+    this.#givingBack = this.#giveBack(request);
+    try {
+      return await this.#givingBack;
+    } finally {
+      this.#givingBack = null;
+      this.#schedule.refresh();
+    }
+  }
+
+  async #giveBack(request: GivebackRequest): Promise<GivebackReport> {
+    const { compact } = this.#live.settings;
+    const startMs = this.#clock.monotonicMs();
+    const { giveBack } = await import("./giveback.ts");
+    const report = await giveBack(
+      {
+        root: this.#root,
+        clock: this.#clock,
+        startMs,
+        memcg: this.#memcg,
+        free: () => this.#compactor.free(compact),
+        compact: ({ secMax, ignorePressure }) => {
+          const limits = ignorePressure ? { psi_percent_limit: 100, period_psi_percent_limit: 100 } : {};
+          return this.#runCompact(true, { ...compact, sec_max: Math.min(compact.sec_max, secMax), ...limits });
+        },
+      },
+      request,
+    );
+    const { file_bytes, anon_bytes, slab_bytes } = report.freed_bytes;
+    this.#compactor.noteEviction(report.compaction.end === null ? file_bytes + anon_bytes : 0);
+    this.#log.info("giveback", {
+      freed_bytes: file_bytes + anon_bytes + slab_bytes,
+      wall_secs: Number(report.wall_secs.toFixed(3)),
+      within_secs: report.within_secs,
+      compaction: report.compaction.end ?? "none",
+    });
+    this.events.emit({ event: "giveback", report });
+    return report;
+  }
+
+  /**
    * Calls `listener` with each event until the returned function is called; `but_targets` leaves out the one event for
    * each target of each run. Fault `busy` above 64 listeners.
    */
@@ -271,8 +324,10 @@ export class MemAgent {
     this.#notedRefaultedBytes = refaultedBytes ?? 0;
   }
 
-  async #runCompact(asked: boolean): Promise<CompactRunReport> {
-    const settings = this.#live.settings.compact;
+  async #runCompact(
+    asked: boolean,
+    settings: CompactSettings = this.#live.settings.compact,
+  ): Promise<CompactRunReport> {
     if (asked && settings.disabled) {
       const message = "cannot run: compact is disabled; `mem-agent compactset --compact-disabled false` enables it";
       throw new Fault("invalid", message);

@@ -5,6 +5,7 @@
  */
 import type { CompactSettings, MemcgSettings } from "../config/schema.ts";
 import type { CompactDecision, CompactEnd } from "../core/compaction.ts";
+import type { GivebackLeft } from "../core/giveback.ts";
 import type { EndReason } from "../core/reason.ts";
 
 export interface GenerationStatus {
@@ -197,6 +198,31 @@ export interface HistoryStatus {
 }
 
 export type RunReport = MemcgRunReport | CompactRunReport;
+
+/** What giving back by a deadline did; the answer of `giveback`. */
+export interface GivebackReport {
+  readonly kind: "giveback";
+  readonly started: string;
+  /** What was asked for, and how long it took. */
+  readonly within_secs: number;
+  readonly wall_secs: number;
+  readonly freed_bytes: EvictedStatus & { readonly slab_bytes: number };
+  /** Free memory before and after, and how much of it the host gets. */
+  readonly before: FreeStatus | null;
+  readonly after: FreeStatus | null;
+  /** What the cgroups still hold, by the reason, largest first. */
+  readonly left: readonly { readonly why: GivebackLeft; readonly bytes: number; readonly targets: number }[];
+  /** A memcg run was under way and was stopped for it. */
+  readonly took_over_run: boolean;
+  readonly agings: number;
+  readonly batches: number;
+  /** `not_over`: the deadline came first, and the kernel goes on. */
+  readonly slab: "not_asked" | "done" | "no_time" | "not_over" | "failed";
+  /** How the compaction ended, null when there was none, and why it ran or not. */
+  readonly compaction: { readonly end: CompactEnd | null; readonly why: string };
+  /** What could not be done at all, one sentence each. */
+  readonly problems: readonly string[];
+}
 
 /** Something that is wrong now. Raised once, cleared when its cause is gone. */
 export interface Warning {

@@ -1,6 +1,6 @@
 /** What each route does with the daemon. A route without an entry here does not compile. */
 import type { DaemonFace } from "../agent/face.ts";
-import { logLevelOf, runBodyOf } from "./body.ts";
+import { givebackBodyOf, logLevelOf, runBodyOf } from "./body.ts";
 import type { MetricsText } from "./metrics.ts";
 import type { AnswerOf, RouteName } from "./routes.ts";
 
@@ -32,6 +32,7 @@ export const answers: Answers = {
     const { what, dry_run } = runBodyOf(body);
     return face.run(what, { dryRun: dry_run });
   },
+  giveback: (face, { body }) => face.giveback(givebackBodyOf(body)),
   metrics: async (face, { metrics }) => {
     const text = await metrics();
     return text.of({ agent: face.status(), memcg: face.memcgStatus(), compact: face.compactStatus() });

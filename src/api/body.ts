@@ -1,5 +1,6 @@
 /** A request's body: read under a bound, decoded, and narrowed. */
 import * as v from "valibot";
+import type { GivebackRequest } from "../agent/giveback.ts";
 import { parseLogLevel } from "../config/change.ts";
 import { tooLarge } from "./gate.ts";
 import { Refusal } from "./refusal.ts";
@@ -74,6 +75,29 @@ const logLevelBody = objectOf({
   ),
 });
 
+/** A number within bounds, or left out. */
+function numberFrom(min: number, max: number) {
+  const text = `must be a number from ${min} to ${max}`;
+  return v.pipe(v.number(text), v.minValue(min, text), v.maxValue(max, text));
+}
+
+function flag() {
+  return v.exactOptional(v.boolean("must be true or false"));
+}
+
+/** An hour: whoever has longer needs no deadline. */
+const givebackSecsMax = 3600;
+const givebackSecsMin = 0.1;
+
+const givebackBody = objectOf({
+  within_secs: v.exactOptional(numberFrom(givebackSecsMin, givebackSecsMax)),
+  target_bytes: v.exactOptional(v.nullable(numberFrom(1, Number.MAX_SAFE_INTEGER))),
+  min_age_secs: v.exactOptional(numberFrom(0, Number.MAX_SAFE_INTEGER)),
+  slab: flag(),
+  compact: flag(),
+  ignore_pressure: flag(),
+});
+
 function narrow<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown, doing: string): Output {
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;
@@ -87,6 +111,11 @@ function narrow<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown
 /** What a run is asked for. Refusal 422 with every problem. */
 export function runBodyOf(value: unknown): { readonly what: "memcg" | "compact"; readonly dry_run: boolean } {
   return narrow(runBody, value, "run");
+}
+
+/** What is to be given back; nothing said is all there is. Refusal 422 with every problem. */
+export function givebackBodyOf(value: unknown): GivebackRequest {
+  return value === null ? {} : narrow(givebackBody, value, "give back");
 }
 
 /** The level that is asked for. Refusal 422 with every problem. */

@@ -38,7 +38,7 @@ export interface CallOptions<Name extends RouteName> {
   readonly body?: BodyOf<Name>;
   /** Also write the change into the daemon's configuration file. */
   readonly save?: boolean;
-  /** How long to wait for the answer; null waits for ever. 10 s, and for ever for `run`, where it is left out. */
+  /** How long to wait for the answer; null waits for ever. 10 s, and for ever for `run` and `giveback`, where it is left out. */
   readonly timeoutMs?: number | null;
   readonly signal?: AbortSignal;
   /** The caller's version: a daemon of another one is told to `warn`. */
@@ -91,7 +91,8 @@ export async function* callEvents(
 
 async function ask<Name extends RouteName>(path: string, name: Name, options: CallOptions<Name>): Promise<Response> {
   const { method, path: routePath } = routes[name];
-  const timeoutMs = options.timeoutMs === undefined ? (name === "run" ? null : answerMs) : options.timeoutMs;
+  const timeoutMs =
+    options.timeoutMs === undefined ? (name === "run" || name === "giveback" ? null : answerMs) : options.timeoutMs;
   const headers: Record<string, string> = { host: "localhost" };
   if (options.body !== undefined) headers["content-type"] = "application/json";
   const signals = [options.signal, timeoutMs === null ? undefined : AbortSignal.timeout(timeoutMs)].filter(

@@ -4,7 +4,15 @@
  */
 import type { TimedEvent } from "../agent/events.ts";
 import type { ChangeAnswer, SettingInForce } from "../agent/face.ts";
-import type { AgentStatus, CompactStatus, HistoryStatus, MemcgStatus, RunReport } from "../agent/status.ts";
+import type {
+  AgentStatus,
+  CompactStatus,
+  GivebackReport,
+  HistoryStatus,
+  MemcgStatus,
+  RunReport,
+} from "../agent/status.ts";
+import type { GivebackRequest } from "../agent/giveback.ts";
 
 export type Method = "GET" | "PATCH" | "PUT" | "POST";
 
@@ -130,6 +138,13 @@ export const routes = {
     text: "run a period now, and answer when it is over",
     body: '`{"what": "memcg", "dry_run": false}` or `{"what": "compact"}`',
     answer: "what the run did",
+  }),
+  giveback: route<GivebackRequest, GivebackReport>({
+    method: "POST",
+    path: "/v1/giveback",
+    text: "give back as much as possible by a deadline, before a snapshot or a pause",
+    body: '`{"within_secs": 2, "target_bytes": null, "min_age_secs": 0, "slab": false, "compact": true, "ignore_pressure": false}`, each of them or none',
+    answer: "as `mem-agent giveback --json`",
   }),
   events: route<null, EventLine>({
     method: "GET",

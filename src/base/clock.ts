@@ -38,3 +38,15 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener("abort", done, { once: true });
   });
 }
+
+/** What the work comes to, or null when it takes longer; it then goes on, and what becomes of it nobody hears. */
+export async function within<T>(clock: Clock, delayMs: number, work: Promise<T>): Promise<T | null> {
+  const over = new AbortController();
+  const late = sleep(clock, delayMs, over.signal).then(() => null);
+  work.catch(() => null);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    over.abort();
+  }
+}

@@ -43,3 +43,18 @@ export function percentText(percent: number): string {
   if (percent === 0 || percent >= 99.95) return `${Math.round(percent)} %`;
   return `${percent.toFixed(percent < 0.995 ? 2 : 1)} %`;
 }
+
+const secondsOf: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, min: 60, h: 3600, d: 86_400 };
+
+/** Seconds of `90`, `90s`, `1.5s`, `10m`, `1h`, `2d`; null for what is no time span. */
+export function parseSpan(text: string): number | null {
+  const [, amount, unit = "s"] = /^(\d{1,15}(?:\.\d{1,9})?) ?(ms|s|m|min|h|d)?$/.exec(text) ?? [];
+  return amount === undefined ? null : Number(amount) * (secondsOf[unit] ?? 1);
+}
+
+/** Bytes of `4096`, `512M`, `1.5G`, `64KiB`; null for what is no size. Units are of 1024. */
+export function parseSize(text: string): number | null {
+  const [, amount, unit = ""] = /^(\d{1,15}(?:\.\d{1,9})?) ?([KMGTP]?)(?:i?B)?$/i.exec(text) ?? [];
+  if (amount === undefined) return null;
+  return Math.round(Number(amount) * 1024 ** Math.max(0, " KMGTP".indexOf(unit.toUpperCase() || " ")));
+}

@@ -201,6 +201,35 @@ const commands: readonly Command[] = [
     async () => (await import("./verbs/set.ts")).loglevelset,
   ),
   run,
+  verb(
+    "giveback",
+    "give back as much as possible by a deadline, before a snapshot or a pause",
+    {
+      within: { type: "string", valueHint: "TIME", default: "2s", description: "how long it may take: 500ms, 2s, 1m" },
+      target: { type: "string", valueHint: "SIZE", description: "free so much at most: 512M, 1G; else all there is" },
+      "min-age": {
+        type: "string",
+        valueHint: "TIME",
+        default: "0",
+        description: "only memory that nobody touched for so long: 30s, 10m",
+      },
+      slab: {
+        type: "boolean",
+        description:
+          "also drop reclaimable slab (drop_caches 2), before all else; the kernel cannot be stopped in it, so it is left out where half the time may not do",
+      },
+      "no-compact": { type: "boolean", description: "do not compact with the time that is left" },
+      "ignore-pressure": { type: "boolean", description: "go on whatever stalls" },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./verbs/giveback.ts")).giveback,
+    {
+      words: async () => ({
+        "Reasons for which memory was left": (await import("../core/giveback.ts")).givebackLeftTexts,
+      }),
+    },
+  ),
   config,
   verb(
     "reload",

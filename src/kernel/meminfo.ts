@@ -15,6 +15,8 @@ export interface Meminfo {
   /** 0 where the machine has no swap. */
   readonly swapTotalBytes: number;
   readonly swapFreeBytes: number;
+  /** Kernel objects that reclaim may free: dentries, inodes. */
+  readonly slabReclaimableBytes: number;
 }
 
 const place = "/proc/meminfo";
@@ -27,6 +29,7 @@ export function parseMeminfo(text: string): Meminfo {
     availableBytes: numberNeeded(text, "MemAvailable", place) * 1024,
     swapTotalBytes: (numberOf(text, "SwapTotal", place) ?? 0) * 1024,
     swapFreeBytes: (numberOf(text, "SwapFree", place) ?? 0) * 1024,
+    slabReclaimableBytes: (numberOf(text, "SReclaimable", place) ?? 0) * 1024,
   };
 }
 

@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Events, type TimedEvent } from "../../src/agent/events.ts";
+import type { GivebackRequest } from "../../src/agent/giveback.ts";
 import type { ChangeAnswer, DaemonFace, SettingInForce } from "../../src/agent/face.ts";
 import type {
   AgentStatus,
   CompactStatus,
   HistoryStatus,
+  GivebackReport,
   MemcgRunReport,
   MemcgStatus,
   RunReport,
@@ -25,6 +27,7 @@ import {
   agentStatus,
   compactReport,
   compactStatus,
+  givebackReport,
   historyStatus,
   memcgReport,
   memcgStatus,
@@ -156,6 +159,12 @@ export class FakeDaemon implements DaemonFace {
     if (this.busy) throw new Fault("busy", "cannot run memcg: a run is under way; wait for its end");
     this.asked.push({ ask: "run", with: { what, ...options } });
     return Promise.resolve(what === "memcg" ? runReport(options.dryRun) : compactReport);
+  }
+
+  async giveback(request: GivebackRequest): Promise<GivebackReport> {
+    if (this.busy) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
+    this.asked.push({ ask: "giveback", with: request });
+    return Promise.resolve(givebackReport);
   }
 
   onEvent(listener: (event: TimedEvent) => void): () => void {

@@ -21,7 +21,8 @@ import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCost } from "../own-cost.ts";
 import { readPrerequisiteFacts } from "../doctor/facts.ts";
-import type { AgentStatus, CompactStatus, HistoryStatus, MemcgStatus, RunReport } from "../status.ts";
+import type { AgentStatus, CompactStatus, GivebackReport, HistoryStatus, MemcgStatus, RunReport } from "../status.ts";
+import type { GivebackRequest } from "../giveback.ts";
 
 export interface DaemonOptions {
   readonly version: string;
@@ -324,6 +325,10 @@ export class Daemon implements DaemonFace {
 
   run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport> {
     return this.#agent.run(what, options);
+  }
+
+  giveback(request: GivebackRequest): Promise<GivebackReport> {
+    return this.#agent.giveback(request);
   }
 
   onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {

@@ -34,6 +34,11 @@ export interface EvictPlan {
 
 export type Plan = EvictPlan | { readonly do: "end"; readonly why: EndReason };
 
+export interface Reach {
+  /** Whether the kernel can be told to take file pages alone, or in which share. */
+  readonly takesSwappiness: boolean;
+}
+
 export interface Backend extends Disposable {
   readonly name: BackendName;
   /** Reads every target anew into the registry. `identify` also checks inodes: at the start of a run. */
@@ -48,6 +53,8 @@ export interface Backend extends Disposable {
   evict(target: TargetState, plan: EvictPlan, pages: number): Promise<void>;
   /** So much of the target went since `evict` began, by the kernel's count. */
   freed(target: TargetState, freed: Freed): void;
+  /** How all pages of a target can be evicted, cold or not; null where they cannot without others, or without swapping. */
+  reach(target: TargetState, facts: Pick<PlanFacts, "swapFreePages">): Reach | null;
   /** A target's run has ended, for which `askedPages` were planned; 0 where none were. */
   ran(target: TargetState, askedPages: number): void;
 }

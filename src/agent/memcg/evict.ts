@@ -101,7 +101,7 @@ export class Pace {
 export interface EvictionTools {
   readonly clock: Clock;
   readonly backend: Backend;
-  readonly guards: EvictionGuards;
+  readonly guards: Pick<EvictionGuards, "watch" | "arm" | "above" | "stalled" | "release">;
   readonly pace: Pace;
   readonly counter: Pick<FreedCounter, "read">;
   /** Why this target must stop now, whatever its pages: shutdown, settings. */

@@ -6,7 +6,7 @@ import { toleranceMs } from "../../core/schedule.ts";
 import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
-import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
+import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from "./backend.ts";
 import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
 
 /** One write ages so many targets at most, and about so many pages: what a stop or a pressure check waits for. */
@@ -125,6 +125,10 @@ export class LruGenBackend implements Backend {
 
   freed(target: TargetState, { filePages }: Freed): void {
     target.takenFilePages += filePages;
+  }
+
+  reach(): Reach {
+    return { takesSwappiness: true };
   }
 
   /** All that is known of a target the kernel itself remembers. */

@@ -12,7 +12,7 @@ import { toleranceMs } from "../../core/schedule.ts";
 import { cgroupChildren, cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { acceptsSwappiness, reclaim } from "../../kernel/memory-reclaim.ts";
 import { readMemoryStat } from "../../kernel/memory-stat.ts";
-import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts } from "./backend.ts";
+import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from "./backend.ts";
 import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
 
 const onlyNode = 0;
@@ -188,6 +188,15 @@ export class MemoryReclaimBackend implements Backend {
   freed(target: TargetState, { filePages, anonPages }: Freed): void {
     const gone = this.#gone.get(target) ?? { filePages: 0, anonPages: 0 };
     this.#gone.set(target, { filePages: gone.filePages + filePages, anonPages: gone.anonPages + anonPages });
+  }
+
+  reach(target: TargetState, { swapFreePages }: Pick<PlanFacts, "swapFreePages">): Reach | null {
+    const reclaimed = this.#reclaimed.get(target.cgroup);
+    if (reclaimed === undefined || reclaimed.childrenHoldMemory || target.cgroup.path === "/") return null;
+    const takesSwappiness = this.#swappinessIsTaken(target.cgroup);
+    // Without the word the kernel swaps as vm.swappiness says.
+    if (!takesSwappiness && !target.settings.swap && swapFreePages > 0) return null;
+    return { takesSwappiness };
   }
 
   ran(target: TargetState, askedPages: number): void {

@@ -18,16 +18,15 @@ import {
   type PaceLimits,
 } from "../../core/pace.ts";
 import { isAbove } from "../../core/pressure.ts";
-import { overshootPages, unprotectedPages, type ProtectionReading } from "../../core/protection.ts";
 import { noEnds, type EndReason } from "../../core/reason.ts";
 import type { RefaultObservation } from "../../core/refault.ts";
 import { toleranceMs } from "../../core/schedule.ts";
 import type { CgroupTree } from "../../kernel/cgroup.ts";
 import { readCpuUsageUs } from "../../kernel/cpu-stat.ts";
-import { readMemoryProtection, readSwapRoomBytes } from "../../kernel/memory-control.ts";
 import { readMeminfo } from "../../kernel/meminfo.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
+import { Bounds } from "./bounds.ts";
 import { evictTargets, type Pace } from "./evict.ts";
 import { EvictionGuards, waitingPercent, type PressureReader } from "./pressure.ts";
 import type { FreedCounter } from "./freed.ts";
@@ -93,11 +92,13 @@ class MemcgRun {
   readonly #sitOuts = new Map<CgroupState, number>();
   /** What this run freed, all nodes. */
   readonly #freedPages = new Map<CgroupState, number>();
+  readonly #bounds: Bounds;
   #skipped = 0;
 
   constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
     this.#machinery = machinery;
     this.#order = order;
+    this.#bounds = new Bounds(machinery.root, machinery.tree, machinery.pageBytes);
   }
 
   async run(): Promise<MemcgRunOutcome> {
@@ -212,10 +213,14 @@ class MemcgRun {
       return;
     }
     const swapFreePages = this.#swapFreePages();
-    const swapRoomPages = settings.swap ? this.#swapRoomPages(cgroup) : null;
+    const swapRoomPages = settings.swap ? this.#bounds.swapRoomPages(cgroup) : null;
     let plan = backend.plan(target, { swapFreePages, swapRoomPages, unprotectedPages: null });
     if (plan.do === "evict") {
-      plan = backend.plan(target, { swapFreePages, swapRoomPages, unprotectedPages: this.#unprotectedPages(cgroup) });
+      plan = backend.plan(target, {
+        swapFreePages,
+        swapRoomPages,
+        unprotectedPages: this.#bounds.unprotectedPages(cgroup),
+      });
     }
     const limit = settings.refault_percent_limit;
     const observation = this.#observe(cgroup, settings, plan.do === "evict");
@@ -238,7 +243,7 @@ class MemcgRun {
     }
     this.#observations.set(cgroup, observation);
     this.#plans.set(target, paced);
-    this.#reserve(cgroup, paced);
+    this.#bounds.reserve(cgroup, paced);
   }
 
   /** What came back, and whether the cgroup is idle, says what is known of the target's pace. */
@@ -323,54 +328,6 @@ class MemcgRun {
   #swapFreePages(): number {
     this.#swapFree ??= readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
     return this.#swapFree;
-  }
-
-  /** Pages that each cgroup's own limit leaves for swap; null without one. */
-  readonly #swapRooms = new Map<CgroupState, number | null>();
-
-  #swapRoomPages(cgroup: CgroupState): number | null {
-    const { root, tree, pageBytes } = this.#machinery;
-    let least: number | null = null;
-    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
-      if (!this.#swapRooms.has(at)) {
-        const bytes = readSwapRoomBytes(root, tree, at.path);
-        this.#swapRooms.set(at, bytes === null ? null : Math.floor(bytes / pageBytes));
-      }
-      const room = this.#swapRooms.get(at) ?? null;
-      if (room !== null) least = least === null ? room : Math.min(least, room);
-    }
-    return least;
-  }
-
-  readonly #protections = new Map<CgroupState, ProtectionReading>();
-
-  #unprotectedPages(cgroup: CgroupState): number | null {
-    const chain: ProtectionReading[] = [];
-    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) chain.push(this.#protection(at));
-    return unprotectedPages(chain, this.#machinery.pageBytes);
-  }
-
-  /** What one target is to lose is not there for the others below the same protection: nodes and siblings. */
-  #reserve(cgroup: CgroupState, { pages, anonPages }: EvictPlan): void {
-    const bytes = (pages + overshootPages) * this.#machinery.pageBytes;
-    for (let at: CgroupState | null = cgroup; at !== null; at = at.parent) {
-      const room = this.#swapRooms.get(at) ?? null;
-      if (room !== null) this.#swapRooms.set(at, Math.max(0, room - anonPages));
-      const reading = this.#protection(at);
-      if (reading.usageBytes === null) continue;
-      this.#protections.set(at, { ...reading, usageBytes: reading.usageBytes - bytes });
-    }
-  }
-
-  #protection(cgroup: CgroupState): ProtectionReading {
-    let reading = this.#protections.get(cgroup);
-    if (reading === undefined) {
-      const { root, tree } = this.#machinery;
-      const { currentBytes, minBytes, lowBytes } = readMemoryProtection(root, tree, cgroup.path);
-      reading = { usageBytes: currentBytes, minBytes, lowBytes };
-      this.#protections.set(cgroup, reading);
-    }
-    return reading;
   }
 }
 

@@ -1,5 +1,5 @@
 /** The memcg feature for as long as the agent runs: when its targets are due, one run at a time, and what it says. */
-import type { Clock } from "../../base/clock.ts";
+import { within, type Clock } from "../../base/clock.ts";
 import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
 import { compileRules, type RuleBook } from "../../config/rules.ts";
@@ -12,6 +12,7 @@ import { readMachineSeed } from "../../system/machine-id.ts";
 import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { Events } from "../events.ts";
+import type { MemcgGivebackOutcome, MemcgGivebackRequest } from "./giveback.ts";
 import type { LruGenFile } from "./lru-gen.ts";
 import { MachineryKeeper } from "./machinery.ts";
 import { MemcgRegistry, type TargetState } from "./registry.ts";
@@ -48,6 +49,7 @@ export class MemcgService {
   #rules: RuleBook;
   #stopping = false;
   #running: Promise<MemcgRunReport> | null = null;
+  #givingBack: Promise<MemcgGivebackOutcome> | null = null;
   #runs = 0;
   /** Runs that were not asked for: each spreads what follows it by a factor of its own. */
   #ordinal = 0;
@@ -76,7 +78,7 @@ export class MemcgService {
   }
 
   get running(): boolean {
-    return this.#running !== null;
+    return this.#running !== null || this.#givingBack !== null;
   }
 
   /** Gets everything ready that a run needs. Faults: `missing` with one problem for each prerequisite. */
@@ -88,6 +90,7 @@ export class MemcgService {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running?.catch(() => null);
+    await this.#givingBack?.catch(() => null);
     this.#machinery.close();
   }
 
@@ -99,7 +102,7 @@ export class MemcgService {
     if (before === settings.memcg) return;
     if (wasDisabled && !this.disabled) this.#machinery.allowMending();
     this.#rules = compileRules(settings.memcg);
-    if (this.#running === null) this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    if (!this.running) this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
     this.#tryAgainMs = Number.NEGATIVE_INFINITY;
     if (before.backend !== settings.memcg.backend) this.#lookedMs = null;
   }
@@ -140,7 +143,7 @@ export class MemcgService {
    * and asked, and what keeps the snapshot from being read.
    */
   async run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
-    if (this.#running !== null) throw new Fault("busy", "cannot run: a memcg run is under way; wait for it");
+    if (this.running) throw new Fault("busy", "cannot run: a memcg run is under way; wait for it");
     if (this.disabled) {
       throw new Fault(
         "invalid",
@@ -154,6 +157,42 @@ export class MemcgService {
       this.#running = null;
       this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
     }
+  }
+
+  /**
+   * Gives back what it can by the deadline. A run that is under way stops at its next batch for it. Faults: `busy` while
+   * another is on or where the run does not stop in time, `invalid` when switched off or dry, and those of `run`.
+   */
+  async giveback(request: Omit<MemcgGivebackRequest, "stopReason">): Promise<MemcgGivebackOutcome> {
+    if (this.disabled) {
+      const message = "cannot evict: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it";
+      throw new Fault("invalid", message);
+    }
+    if (this.#givingBack !== null) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
+    this.#givingBack = this.#giveback(request);
+    try {
+      return await this.#givingBack;
+    } finally {
+      this.#givingBack = null;
+      this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    }
+  }
+
+  async #giveback(request: Omit<MemcgGivebackRequest, "stopReason">): Promise<MemcgGivebackOutcome> {
+    const { clock } = this.#options;
+    const run = this.#running?.catch(() => null) ?? null;
+    // `run` returns what it did by then, so a null is the deadline's.
+    if (run !== null) await within(clock, request.deadlineMs - clock.monotonicMs(), run);
+    if (this.#running !== null) {
+      throw new Fault("busy", "cannot evict: the run under way did not stop in time; the kernel holds it");
+    }
+    const machinery = this.#machinery.ready(this.#settings);
+    const stopReason = (target: TargetState): EndReason | null => this.#stopReason(target);
+    // Loaded when it is asked for: most daemons never are.
+    const { givebackMemcg } = await import("./giveback.ts");
+    const outcome = await givebackMemcg(machinery, { ...request, stopReason });
+    this.#noteSaved(machinery.pageBytes);
+    return outcome;
   }
 
   async #run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {
@@ -185,7 +224,7 @@ export class MemcgService {
     const outcome = await runMemcg(machinery, {
       dryRun,
       isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.periodMs),
-      stopReason: (target) => this.#stopReason(target),
+      stopReason: (target) => (this.#givingBack === null ? this.#stopReason(target) : "stopped"),
       ended: (target, reason, skipped) => {
         this.#ends[reason]++;
         if (!events.heard) return;
@@ -199,9 +238,7 @@ export class MemcgService {
     if (!asked) this.#ordinal++;
     // What somebody only wanted to see leaves due what is due.
     if (!asked || !dryRun || this.#options.dryRun) this.#bookTimes(outcome.targets, endMs);
-    const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
-    const evictedBytes = (evictedAnonPages + evictedFilePages) * machinery.pageBytes;
-    this.#saved = noteSaved(this.#saved, endMs, savedBytes(evictedBytes, this.#refaultedBytes(machinery.pageBytes)));
+    this.#noteSaved(machinery.pageBytes);
     const cpu = process.cpuUsage(cpuBefore);
     const report = runReport(outcome, {
       run: this.#runs,
@@ -217,6 +254,13 @@ export class MemcgService {
     this.#logRun(report);
     events.emit({ event: "memcg_run", report });
     return report;
+  }
+
+  /** Also between runs: what was saved from now on is more. */
+  #noteSaved(pageBytes: number): void {
+    const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
+    const saved = savedBytes((evictedAnonPages + evictedFilePages) * pageBytes, this.#refaultedBytes(pageBytes));
+    this.#saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), saved);
   }
 
   #bookTimes(targets: readonly TargetState[], ranMs: number): void {
@@ -252,7 +296,7 @@ export class MemcgService {
   #refresh(): void {
     const nowMs = this.#options.clock.monotonicMs();
     const machinery = this.#machinery.current;
-    if (machinery === null || this.#running !== null) return;
+    if (machinery === null || this.running) return;
     if (this.#refreshedMs !== null && nowMs - this.#refreshedMs < freshMs) return;
     this.#refreshedMs = nowMs;
     try {

@@ -1,11 +1,13 @@
 /** A daemon that only remembers: enough for the socket to be tried without a kernel. */
 import { Events, type AgentEvent } from "../../../src/agent/events.ts";
+import type { GivebackRequest } from "../../../src/agent/giveback.ts";
 import type { ChangeAnswer, DaemonFace } from "../../../src/agent/face.ts";
 import type {
   AgentStatus,
   CompactRunReport,
   CompactStatus,
   HistoryStatus,
+  GivebackReport,
   MemcgRunReport,
   MemcgStatus,
   TargetStatus,
@@ -124,6 +126,25 @@ export function historyStatus(): HistoryStatus {
   } as const;
   return { minutes: [minute, { ...minute, start: "2026-01-02T03:59:00.000Z", compactions: 1, held_back: null }] };
 }
+export const givebackReport: GivebackReport = {
+  kind: "giveback",
+  started: "2026-01-02T03:04:05.000Z",
+  within_secs: 2,
+  wall_secs: 1.25,
+  freed_bytes: { anon_bytes: 0, file_bytes: 640 * mebi, slab_bytes: 12 * mebi },
+  before: { free_bytes: 512 * mebi, order_bytes: 100 * mebi, reportable_bytes: 100 * mebi },
+  after: { free_bytes: 1160 * mebi, order_bytes: 1000 * mebi, reportable_bytes: 1000 * mebi },
+  left: [
+    { why: "in_use", bytes: 150 * mebi, targets: 4 },
+    { why: "protected", bytes: 64 * mebi, targets: 1 },
+  ],
+  took_over_run: true,
+  agings: 6,
+  batches: 31,
+  slab: "done",
+  compaction: { end: "done", why: "somebody asked for it" },
+  problems: [],
+};
 
 export function compactStatus(): CompactStatus {
   return {
@@ -251,6 +272,11 @@ export class FakeFace implements DaemonFace {
     this.#do("run", { what, options });
     if (this.runSecs > 0) await Bun.sleep(this.runSecs * 1000);
     return what === "memcg" ? memcgReport({ dry_run: options.dryRun }) : compactReport;
+  }
+  async giveback(request: GivebackRequest): Promise<GivebackReport> {
+    this.#do("giveback", request);
+    await Promise.resolve();
+    return givebackReport;
   }
   onEvent(listener: Parameters<Events["on"]>[0]): () => void {
     return this.events.on(listener);

@@ -151,6 +151,7 @@ describe("meminfo", () => {
       availableBytes: 427704 * 1024,
       swapTotalBytes: 65532 * 1024,
       swapFreeBytes: 56316 * 1024,
+      slabReclaimableBytes: 9968 * 1024,
     });
   });
 

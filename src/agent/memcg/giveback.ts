@@ -1,0 +1,360 @@
+/**
+ * Gives back as much as possible by a deadline, across all cgroups (SPEC 5a). What goes next is core/giveback.ts's to
+ * say; here it is carried out in rounds, each of which evicts like a run: in batches, with a look around before each.
+ */
+import { messageOf } from "../../base/fault.ts";
+import { isAbove } from "../../core/pressure.ts";
+import { chooseSwappiness } from "../../core/eviction.ts";
+import {
+  agingMsPerPageAtStart,
+  hasTimeForBatch,
+  leftOf,
+  planGiveback,
+  type GivebackLeft,
+  type GivebackLimits,
+  type GivebackStop,
+  type Holding,
+  type Take,
+} from "../../core/giveback.ts";
+import type { EndReason } from "../../core/reason.ts";
+import type { RefaultObservation } from "../../core/refault.ts";
+import { readMeminfo } from "../../kernel/meminfo.ts";
+import { displayPath } from "../../system/path-name.ts";
+import type { EvictPlan, Reach } from "./backend.ts";
+import { Bounds } from "./bounds.ts";
+import { evictTargets, type EvictionTools } from "./evict.ts";
+import { EvictionGuards, waitingPercent } from "./pressure.ts";
+import { isThere, type CgroupState, type TargetState } from "./registry.ts";
+import type { MemcgMachinery } from "./run.ts";
+
+export interface MemcgGivebackRequest {
+  /** On the monotonic clock. */
+  readonly deadlineMs: number;
+  /** Null for as much as there is. */
+  readonly targetPages: number | null;
+  readonly minAgeMs: number;
+  readonly ignorePressure: boolean;
+  /** Why a target must stop now: shutdown, or switched off meanwhile. */
+  readonly stopReason: (target: TargetState) => EndReason | null;
+}
+
+export interface MemcgGivebackOutcome {
+  readonly filePages: number;
+  readonly anonPages: number;
+  readonly batches: number;
+  readonly agings: number;
+  readonly left: ReadonlyMap<GivebackLeft, { readonly pages: number; readonly targets: number }>;
+}
+
+/** Each round takes at least one class of age of every target, and each target is aged twice at most. */
+const roundsMax = 64;
+
+const nothing = (): void => {
+  // Nothing is watched.
+};
+const noGuards: EvictionTools["guards"] = {
+  watch: nothing,
+  arm: nothing,
+  release: nothing,
+  above: () => null,
+  stalled: () => [],
+};
+
+/** What has become of a target so far. */
+interface Progress {
+  readonly reach: Reach | null;
+  /** Freed so far, by the kernel's count. */
+  filePages: number;
+  anonPages: number;
+  agings: number;
+  stuckSeq: number | null;
+  shut: GivebackLeft | null;
+}
+
+/** Faults: what keeps the first look from being made. A target that fails is left, and does not stop the others. */
+export async function givebackMemcg(
+  machinery: MemcgMachinery,
+  request: MemcgGivebackRequest,
+): Promise<MemcgGivebackOutcome> {
+  const giveback = new Giveback(machinery, request);
+  try {
+    return await giveback.run();
+  } finally {
+    machinery.pressure.forget();
+    machinery.refaults.forget();
+    machinery.backend.rest();
+  }
+}
+
+class Giveback {
+  readonly #machinery: MemcgMachinery;
+  readonly #request: MemcgGivebackRequest;
+  readonly #targets: TargetState[] = [];
+  readonly #progress: Progress[] = [];
+  readonly #observations = new Map<CgroupState, RefaultObservation | null>();
+  #lookMs = 0;
+  #agingMsPerPage = agingMsPerPageAtStart;
+  #batches = 0;
+
+  constructor(machinery: MemcgMachinery, request: MemcgGivebackRequest) {
+    this.#machinery = machinery;
+    this.#request = request;
+  }
+
+  async run(): Promise<MemcgGivebackOutcome> {
+    this.#look(true);
+    const swapFreePages = this.#swapFreePages();
+    for (const target of this.#machinery.registry.targets()) {
+      this.#targets.push(target);
+      this.#progress.push(this.#begin(target, swapFreePages));
+    }
+    const stop = await this.#rounds();
+    this.#bookRefaults();
+    return {
+      filePages: this.#freed("filePages"),
+      anonPages: this.#freed("anonPages"),
+      batches: this.#batches,
+      agings: this.#progress.reduce((sum, { agings }) => sum + agings, 0),
+      left: this.#left(stop),
+    };
+  }
+
+  #begin(target: TargetState, swapFreePages: number): Progress {
+    const { backend } = this.#machinery;
+    const reach = backend.reach(target, { swapFreePages });
+    const shut = target.settings.disabled
+      ? "disabled"
+      : reach === null
+        ? "out_of_reach"
+        : this.#stallsTooMuch(target)
+          ? "pressure"
+          : null;
+    return { reach, filePages: 0, anonPages: 0, agings: 0, stuckSeq: null, shut };
+  }
+
+  /** As in a run: what stalled too much since its last one is left alone. Its waiting period goes on. */
+  #stallsTooMuch({ cgroup, settings }: TargetState): boolean {
+    if (this.#request.ignorePressure) return false;
+    const percent = waitingPercent(cgroup, this.#machinery.pressure.cached(cgroup));
+    return isAbove(percent, settings.period_psi_percent_limit);
+  }
+
+  async #rounds(): Promise<GivebackStop> {
+    for (let round = 0; round < roundsMax; round++) {
+      const step = planGiveback(this.#holdings(), this.#limits());
+      if (step.do === "stop") return step.why;
+      if (step.do === "evict") await this.#evict(step.takes);
+      else await this.#age(step.indexes);
+    }
+    return "deadline";
+  }
+
+  get #leftMs(): number {
+    return this.#request.deadlineMs - this.#machinery.clock.monotonicMs();
+  }
+
+  #limits(): GivebackLimits {
+    const { targetPages, minAgeMs } = this.#request;
+    return {
+      minAgeMs,
+      leftMs: this.#leftMs,
+      lookMs: this.#lookMs,
+      leftPages: targetPages === null ? null : targetPages - this.#freed("filePages") - this.#freed("anonPages"),
+      swapFreePages: this.#swapFreePages(),
+      agingMsPerPage: this.#agingMsPerPage,
+    };
+  }
+
+  #swapFreePages(): number {
+    return readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
+  }
+
+  #holdings(): readonly Holding[] {
+    const agesKnown = this.#machinery.backend.name === "lru_gen";
+    return this.#targets.map((target, index) => {
+      const { settings, generations } = target;
+      const progress = this.#progress[index] ?? lost;
+      const swap = settings.swap && settings.swappiness_max > 0;
+      return { generations, agesKnown, swap, ...progress };
+    });
+  }
+
+  #look(identify: boolean): void {
+    const { clock, backend } = this.#machinery;
+    const startMs = clock.monotonicMs();
+    backend.look(identify);
+    this.#lookMs = clock.monotonicMs() - startMs;
+  }
+
+  #stopReason(target: TargetState): EndReason | null {
+    return hasTimeForBatch(this.#leftMs, this.#lookMs) ? this.#request.stopReason(target) : "stopped";
+  }
+
+  async #age(indexes: readonly number[]): Promise<void> {
+    const { clock, backend } = this.#machinery;
+    const targets = indexes.flatMap((index) => this.#targets[index] ?? []);
+    const pages = targets.reduce((sum, target) => sum + heldPages(target), 0);
+    const startMs = clock.monotonicMs();
+    const { aged, failed } = await backend.age(targets, () =>
+      targets.some((target) => this.#stopReason(target) === null),
+    );
+    const agedPages = aged.reduce((sum, target) => sum + heldPages(target), 0);
+    if (failed.length === 0 && agedPages === pages && pages > 0) {
+      this.#agingMsPerPage = Math.max(this.#agingMsPerPage, (clock.monotonicMs() - startMs) / pages);
+    }
+    for (const index of indexes) {
+      const [target, progress] = [this.#targets[index], this.#progress[index]];
+      if (target === undefined || progress === undefined) continue;
+      const failure = failed.find((one) => one.target === target);
+      if (aged.includes(target)) {
+        progress.agings++;
+        target.agings++;
+      } else if (failure === undefined) progress.shut = this.#whyStopped(target);
+      else this.#fail(index, messageOf(failure.error));
+    }
+    this.#look(false);
+  }
+
+  async #evict(takes: readonly Take[]): Promise<void> {
+    const { clock, backend, pace, counter, pressure } = this.#machinery;
+    const jobs = this.#jobsOf(takes);
+    if (jobs.length === 0) return;
+    using guards = this.#request.ignorePressure ? null : new EvictionGuards(pressure);
+    const takeOf = new Map(jobs.map(({ target, take }) => [target, take]));
+    const ends = evictTargets(jobs, {
+      clock,
+      backend,
+      pace,
+      counter,
+      guards: guards ?? noGuards,
+      stopReason: (target) => this.#stopReason(target),
+      isGone: (target) => this.#isGone(target),
+    });
+    for await (const { target, why, error, batches, filePages, anonPages } of ends) {
+      this.#batches += batches;
+      const take = takeOf.get(target);
+      const progress = take === undefined ? undefined : this.#progress[take.index];
+      if (take === undefined || progress === undefined) continue;
+      progress.filePages += filePages;
+      progress.anonPages += anonPages;
+      // What gives nothing once gives nothing again: without this a round could repeat itself.
+      if (why === "no_progress" || filePages + anonPages === 0) progress.stuckSeq = take.seq;
+      this.#ended(take.index, why, error);
+    }
+  }
+
+  #isGone({ cgroup }: TargetState): boolean {
+    return !isThere(this.#machinery.root, this.#machinery.tree, cgroup);
+  }
+
+  /** The takes as plans, as far as protection lets them. */
+  #jobsOf(takes: readonly Take[]): readonly GivebackJob[] {
+    const { root, tree, pageBytes } = this.#machinery;
+    const bounds = new Bounds(root, tree, pageBytes);
+    return takes.flatMap((take) => {
+      const [target, progress] = [this.#targets[take.index], this.#progress[take.index]];
+      if (target === undefined || progress === undefined) return [];
+      const unprotected = bounds.unprotectedPages(target.cgroup) ?? take.pages;
+      if (unprotected <= 0) {
+        progress.shut = "protected";
+        return [];
+      }
+      this.#observe(target);
+      const anonPages = Math.min(take.anonPages, bounds.swapRoomPages(target.cgroup) ?? take.anonPages);
+      const takeable = take.pages - Math.max(0, take.pages - take.filePages - anonPages);
+      const pages = Math.min(takeable, unprotected);
+      if (pages <= 0) {
+        progress.stuckSeq = take.seq;
+        return [];
+      }
+      bounds.reserve(target.cgroup, { pages, anonPages: Math.min(pages, anonPages) });
+      const swappiness = chooseSwappiness(anonPages, take.filePages, target.settings.swappiness_max);
+      const plan: EvictPlan = {
+        do: "evict",
+        seq: take.seq,
+        filePages: take.filePages,
+        anonPages,
+        swappiness: progress.reach?.takesSwappiness === false ? null : swappiness,
+        pages,
+        endsWith: pages < takeable ? "protected" : "nothing_cold",
+      };
+      return [{ target, take, plan }];
+    });
+  }
+
+  #ended(index: number, reason: EndReason, error: string | null): void {
+    const [target, progress] = [this.#targets[index], this.#progress[index]];
+    if (target === undefined || progress === undefined) return;
+    if (reason === "protected" || reason === "pressure") progress.shut = reason;
+    else if (reason === "error") this.#fail(index, error ?? "unknown");
+    else if (reason === "stopped") progress.shut = this.#whyStopped(target);
+  }
+
+  /** Null where only the time was up: the plan says so itself. */
+  #whyStopped(target: TargetState): GivebackLeft | null {
+    const reason = this.#request.stopReason(target);
+    return reason === null ? null : target.settings.disabled ? "disabled" : "stopped";
+  }
+
+  #fail(index: number, error: string): void {
+    const [target, progress] = [this.#targets[index], this.#progress[index]];
+    if (target === undefined || progress === undefined || this.#isGone(target)) return;
+    progress.shut = "error";
+    const path = displayPath(target.cgroup.path);
+    this.#machinery.log.warn("target failed", { path, node: target.node, error });
+  }
+
+  /** What comes back of it is told like what comes back of a run's evictions. */
+  #observe({ cgroup, settings }: TargetState): void {
+    if (this.#observations.has(cgroup)) return;
+    const { refaults } = this.#machinery;
+    this.#observations.set(cgroup, refaults.judge(cgroup, settings.refault_percent_limit, true));
+  }
+
+  #bookRefaults(): void {
+    const freed = new Map<CgroupState, number>();
+    for (const [index, { cgroup }] of this.#targets.entries()) {
+      const { filePages, anonPages } = this.#progress[index] ?? lost;
+      freed.set(cgroup, (freed.get(cgroup) ?? 0) + filePages + anonPages);
+    }
+    for (const [cgroup, observation] of this.#observations) {
+      this.#machinery.refaults.evicted(cgroup, observation, freed.get(cgroup) ?? 0);
+    }
+  }
+
+  #freed(type: "filePages" | "anonPages"): number {
+    return this.#progress.reduce((sum, progress) => sum + progress[type], 0);
+  }
+
+  #left(stop: GivebackStop): MemcgGivebackOutcome["left"] {
+    const limits = { minAgeMs: this.#request.minAgeMs, swapFreePages: this.#swapFreePages() };
+    const left = new Map<GivebackLeft, { pages: number; targets: number }>();
+    for (const holding of this.#holdings()) {
+      for (const [why, pages] of leftOf(holding, limits, stop)) {
+        const known = left.get(why) ?? { pages: 0, targets: 0 };
+        left.set(why, { pages: known.pages + pages, targets: known.targets + 1 });
+      }
+    }
+    return left;
+  }
+}
+
+interface GivebackJob {
+  readonly target: TargetState;
+  readonly take: Take;
+  readonly plan: EvictPlan;
+}
+
+/** Of a target that is not there. */
+const lost: Progress = {
+  reach: null,
+  filePages: 0,
+  anonPages: 0,
+  agings: 0,
+  stuckSeq: null,
+  shut: "error",
+};
+
+function heldPages(target: TargetState): number {
+  return target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file");
+}
