@@ -98,6 +98,19 @@ const config = group("config", "show and check settings", [
   ),
 ]);
 
+const helpVerb = verb(
+  "help",
+  "a page of the manual, or what a command does; alone it lists both",
+  {
+    topic: { type: "positional", description: "a topic of the manual, or a command" },
+    command: { type: "positional", description: "the second word of a command, as in help config check" },
+  },
+  async () => {
+    const { help } = await import("./verbs/help.ts");
+    return (invocation) => help(program, invocation);
+  },
+);
+
 const commands: readonly Command[] = [
   serve,
   verb(
@@ -297,6 +310,7 @@ const commands: readonly Command[] = [
       async () => (await import("./verbs/completions.ts")).completionsFish,
     ),
   ]),
+  helpVerb,
 ];
 
 const about = "gives memory back that nobody uses: evicts cold pages, compacts free memory";

@@ -4,7 +4,7 @@ import { posix } from "node:path";
 
 import { folderOf, type Import } from "./source-tree.ts";
 
-const order = ["base", "system", "config", "kernel", "core", "agent", "api", "cli"] as const;
+const order = ["base", "system", "config", "kernel", "core", "agent", "api", "manual", "cli"] as const;
 
 /** The rooms of src/agent, each with the modules that others may import: its service, and what starts it. */
 const doors: Readonly<Record<string, readonly string[]>> = {
@@ -32,7 +32,7 @@ const ordinaryFiles: Readonly<Record<string, string>> = {
 export function forbiddenImport(from: string, wanted: Import): string | null {
   const { specifier, typeOnly } = wanted;
   if (!specifier.startsWith(".")) return forbiddenPackage(from, specifier);
-  if (!/\.(ts|json|yml|md|sh|txt|toml)$/.test(specifier)) return "imports of our own files end with .ts";
+  if (!/\.(ts|json|md|yml|sh|txt|toml)$/.test(specifier)) return "imports of our own files end with .ts";
 
   const to = posix.join(posix.dirname(from), specifier);
   if (!to.startsWith("src/")) return to === "package.json" ? null : "src imports nothing from outside src";

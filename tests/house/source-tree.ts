@@ -25,7 +25,7 @@ export function sourceFiles(...patterns: readonly string[]): readonly SourceFile
 /** Every import, export-from and dynamic import of a module. */
 export function importsOf(text: string): readonly Import[] {
   const declarations = text.matchAll(/^\s*(?:import|export)\s+(type\s)?(?:[^;"']*?\sfrom\s+)?["']([^"']+)["']/gm);
-  const dynamic = text.matchAll(/\bimport\(\s*["']([^"']+)["']\s*\)/g);
+  const dynamic = text.matchAll(/\bimport\(\s*["']([^"']+)["']\s*[,)]/g);
   return [
     ...[...declarations].map(([, type, specifier = ""]) => ({ specifier, typeOnly: type !== undefined })),
     ...[...dynamic].map(([, specifier = ""]) => ({ specifier, typeOnly: false })),

@@ -1,13 +1,13 @@
 /**
- * The parts of README.md that are made from the source: tables of settings, commands, routes and metrics, and the types
- * behind the JSON.
+ * The parts of README.md and of the manual that are made from the source: tables of settings, commands, routes and
+ * metrics, and of the objects behind the JSON.
  *
- *     bun tests/support/readme.ts          rewrites what stands between the markers
+ *     bun tests/support/readme.ts          rewrites the text between the markers
  *
- * A part stands between `<!-- generated: name -->` and `<!-- end: name -->`.
+ * A part is between `<!-- generated: name -->` and `<!-- end: name -->`.
  */
 import type { ArgDef } from "citty";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { metricsTable } from "../../src/api/metrics.ts";
 import { routesTable } from "../../src/api/routes.ts";
@@ -25,7 +25,21 @@ import { choices, choiceTable, simulateChoice } from "./simulation/choices.ts";
 import { simulateWeek, weekTable } from "./simulation/week.ts";
 
 const root = join(import.meta.dir, "../..");
-export const readmePath = join(root, "README.md");
+
+export interface Document {
+  /** From the project's root: `README.md`, `src/manual/rules.md`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** README and every page of the manual. */
+export function documents(): readonly Document[] {
+  const pages = readdirSync(join(root, "src/manual")).filter((name) => name.endsWith(".md"));
+  return ["README.md", ...pages.toSorted().map((name) => `src/manual/${name}`)].map((path) => ({
+    path,
+    text: readFileSync(join(root, path), "utf8"),
+  }));
+}
 
 /** A verb with the words that call it, `config check`. */
 export interface NamedCommand {
@@ -137,13 +151,87 @@ function rulesExample(): string {
   return [`\`\`\`toml\n${rulesToml}\`\`\``, "", ...head, ...rows].join("\n");
 }
 
-/** The declarations of a module as they stand in the source, without what only the compiler needs. */
-function declarations(path: string, wanted: RegExp): string {
+interface Field {
+  readonly name: string;
+  readonly type: string;
+  readonly about: string;
+}
+
+/** Fields of an object type, those of objects within it under its name: `config.file`. */
+function fieldsOf(body: string): readonly Field[] {
+  const fields: Field[] = [];
+  const around: { name: string; about: string; at: number }[] = [];
+  let about = "";
+  for (const line of body.split("\n").map((text) => text.trim().replaceAll(/\breadonly /g, ""))) {
+    const [, comment] = /^\/\*\* (.*) \*\/$/.exec(line) ?? [];
+    const [, name = "", type = ""] = /^(\w+): (.*?);?$/.exec(line) ?? [];
+    if (comment !== undefined) {
+      about = comment;
+    } else if (line.startsWith("}")) {
+      const closed = around.pop();
+      if (closed === undefined) continue;
+      const list = line.startsWith("}[]") ? "a list of objects" : "object";
+      const rest = line.includes("| null") ? " or null" : "";
+      fields.splice(closed.at, 0, { name: closed.name, type: list + rest, about: closed.about });
+    } else if (name !== "") {
+      const path = [...around.map((outer) => outer.name).slice(-1), name].join(".");
+      if (type === "{") around.push({ name: path, about, at: fields.length });
+      else fields.push({ name: path, type: typeText(type), about });
+      about = "";
+    }
+  }
+  return fields;
+}
+
+/** A type in words that need no TypeScript. */
+function typeText(type: string): string {
+  return type
+    .replaceAll(/Readonly<Record<(\w+), number>>/g, "a number for each $1")
+    .replaceAll(/\{ (.*?) \}\[\]/g, "a list of objects with $1")
+    .replaceAll(/\{ (.*?) \}/g, "an object with $1")
+    .replaceAll(/(\w+)\[\]/g, "a list of $1")
+    .replaceAll("; ", ", ")
+    .replaceAll(" | ", " or ");
+}
+
+function fieldTable(fields: readonly Field[]): string {
+  const rows = fields.map(({ name, type, about }) => `| \`${name}\` | ${type} | ${about.replaceAll("|", "\\|")} |`);
+  return ["| field | type | meaning |", "|---|---|---|", ...rows].join("\n");
+}
+
+/** The exported object types of a module, a table for each. */
+function objectTables(path: string): string {
   const source = readFileSync(join(root, path), "utf8");
-  const blocks = source.trimEnd().split(/\n{2,}/);
-  const chosen = blocks.filter((block) => wanted.test(/^export (?:interface|type) (\w+)/m.exec(block)?.[1] ?? ""));
-  const plain = chosen.map((block) => block.replaceAll(/\breadonly /g, "").replaceAll(/^export /gm, ""));
-  return `\`\`\`ts\n${plain.join("\n\n")}\n\`\`\``;
+  const objects = source.matchAll(/(?:^\/\*\* (.*) \*\/\n)?^export interface (\w+) \{\n([^]*?)^\}/gm);
+  const parts = [...objects].map(([, about, name = "", body = ""]) =>
+    [`### ${name}`, ...(about === undefined ? [] : [about]), fieldTable(fieldsOf(body))].join("\n\n"),
+  );
+  const words = source.matchAll(/^export type (\w+) = ((?:"\w+"(?: \| )?)+);/gm);
+  const rows = [...words].map(
+    ([, name, choice = ""]) => `\`${name}\` is ${choice.replaceAll('"', "`").replaceAll(" | ", " or ")}.`,
+  );
+  return [...parts, ...rows].join("\n\n");
+}
+
+/** Every event with its fields. */
+function eventTables(): string {
+  const source = readFileSync(join(root, "src/agent/events.ts"), "utf8");
+  const union = /^export type AgentEvent =\n([^]*?);\n\n/m.exec(source)?.[1] ?? "";
+  const rows = union
+    .split(/^ {2}\| /m)
+    .slice(1)
+    .map((member) => {
+      const fields = fieldsOf(
+        member
+          .replace(/^\{/, "")
+          .replace(/\}\s*$/, "")
+          .replaceAll("; ", ";\n"),
+      );
+      const [first, ...others] = fields;
+      const texts = others.map(({ name, type, about }) => `\`${name}\` (${type})${about === "" ? "" : `: ${about.replace(/\.$/, "")}`}`);
+      return `| ${first?.type.replaceAll('"', "`") ?? ""} | ${texts.join("; ")} |`;
+    });
+  return ["| event | fields |", "|---|---|", ...rows].join("\n");
 }
 
 /** Every part by the name in its markers. */
@@ -157,14 +245,14 @@ export const parts: Readonly<Record<string, () => string>> = {
   "end reasons": () => textsTable("reason", endReasonTexts),
   "compact decisions": () => textsTable("decision", compactDecisionTexts),
   "compact ends": () => textsTable("end", compactEndTexts),
-  "status json": () => declarations("src/agent/status.ts", /^\w+$/),
-  "event json": () => declarations("src/agent/events.ts", /^AgentEvent$/),
+  "status json": () => objectTables("src/agent/status.ts"),
+  "event json": eventTables,
   simulation: () => weekTable(simulateWeek()),
   choices: () => choiceTable(choices.map(simulateChoice)),
 };
 
 /**
- * The text with every part made anew.
+ * The text with every part made again.
  *
  * @throws Error for a marker without its end, and for a name that no part has
  */
@@ -177,4 +265,4 @@ export function withParts(text: string): string {
   });
 }
 
-if (import.meta.main) writeFileSync(readmePath, withParts(readFileSync(readmePath, "utf8")));
+if (import.meta.main) for (const { path, text } of documents()) writeFileSync(join(root, path), withParts(text));

@@ -1,4 +1,4 @@
-/** The tables of README on where a value comes from, carried out on a daemon row by row. */
+/** The manual's tables on where a value comes from, carried out on a daemon row by row. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,8 +16,8 @@ afterEach(() => trial[Symbol.asyncDispose]());
 
 /** The cells of the table that begins with this line. */
 function rowsBelow(head: string): string[][] {
-  const readme = readFileSync(join(import.meta.dir, "../../../README.md"), "utf8");
-  const [, after = ""] = readme.split(`\n${head}\n`);
+  const page = readFileSync(join(import.meta.dir, "../../../src/manual/settings.md"), "utf8");
+  const [, after = ""] = page.split(`\n${head}\n`);
   const lines = after.split("\n").slice(1);
   return lines.slice(0, lines.indexOf("")).map((line) =>
     line
