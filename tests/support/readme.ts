@@ -228,7 +228,9 @@ function eventTables(): string {
           .replaceAll("; ", ";\n"),
       );
       const [first, ...others] = fields;
-      const texts = others.map(({ name, type, about }) => `\`${name}\` (${type})${about === "" ? "" : `: ${about.replace(/\.$/, "")}`}`);
+      const texts = others.map(
+        ({ name, type, about }) => `\`${name}\` (${type})${about === "" ? "" : `: ${about.replace(/\.$/, "")}`}`,
+      );
       return `| ${first?.type.replaceAll('"', "`") ?? ""} | ${texts.join("; ")} |`;
     });
   return ["| event | fields |", "|---|---|", ...rows].join("\n");

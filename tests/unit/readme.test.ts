@@ -1,4 +1,4 @@
-/** README.md tells the truth: made parts are fresh, and its command lines, settings, links and paths are there. */
+/** README.md and the manual tell the truth: made parts are fresh, and its command lines, settings, links and paths are there. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,10 +13,13 @@ import { readWithSettings, settingFlagsOf } from "../../src/cli/setting-argument
 import { version } from "../../src/cli/version.ts";
 import { defaultSettings } from "../../src/config/schema.ts";
 import { parseConfig } from "../../src/config/toml.ts";
-import { leafCommands, readmePath, withParts } from "../support/readme.ts";
+import { topics } from "../../src/manual/pages.ts";
+import { documents, leafCommands, withParts } from "../support/readme.ts";
 
-const readme = readFileSync(readmePath, "utf8");
-const root = dirname(readmePath);
+const root = join(import.meta.dir, "../..");
+const pages = documents();
+/** All of them: what one page says the others need not. */
+const readme = pages.map(({ text }) => text).join("\n\n");
 const packageScripts = Object.keys(
   (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object }).scripts,
 );
@@ -94,7 +97,9 @@ const knownFlags = new Set(
 const otherFlags = new Set(["--help", "--version", "--section-key", "--collector"]);
 
 test("the parts that are made from the source are fresh", () => {
-  expect(withParts(readme) === readme, "run: bun tests/support/readme.ts").toBe(true);
+  for (const { path, text } of pages) {
+    expect(withParts(text) === text, `${path} is stale; run: bun tests/support/readme.ts`).toBe(true);
+  }
 });
 
 test("a stale part, a nameless part and a part without end are seen", () => {
@@ -136,19 +141,36 @@ test("every TOML sample passes the check", async () => {
   for (const text of samples) expect((await parseConfig(text, { file: "README.md" })).problems).toEqual([]);
 });
 
-test("links lead somewhere", () => {
-  const anchors = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(path: string): readonly string[] {
+  const text = pages.find((page) => page.path === path)?.text ?? "";
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
     title
       .toLowerCase()
       .replaceAll(/[^\w\s-]/g, "")
       .replaceAll(" ", "-"),
   );
-  const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, to = ""]) => to);
-  expect(links.length).toBeGreaterThan(10);
-  const broken = links.filter((to) =>
-    to.startsWith("#") ? !anchors.includes(to.slice(1)) : !existsSync(join(root, to)),
+}
+
+test("links lead somewhere", () => {
+  const links = pages.flatMap(({ path, text }) =>
+    [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, to = ""]) => ({ path, to })),
   );
+  expect(links.length).toBeGreaterThan(10);
+  const broken = links.filter(({ path, to }) => {
+    if (to.startsWith("https://")) return false;
+    const [file = "", anchor] = to.split("#");
+    const target = file === "" ? path : join(dirname(path), file);
+    return !existsSync(join(root, target)) || (anchor !== undefined && !anchorsOf(target).includes(anchor));
+  });
   expect(broken).toEqual([]);
+});
+
+test("README fits two screens, and every topic of the manual has its page", () => {
+  const [first] = pages;
+  expect(first?.text.split("\n").length).toBeLessThanOrEqual(250);
+  const named = pages.slice(1).map(({ path }) => path.replace(/^src\/manual\/(.*)\.md$/, "$1"));
+  expect(named).toEqual([...topics].toSorted());
 });
 
 test("paths of the source that are named are there", () => {
