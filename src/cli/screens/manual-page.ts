@@ -38,6 +38,8 @@ function blockLines(block: Block, columns: number, terminal: Terminal): string[]
       return block.lines.map((line) => (line === "" ? "" : `    ${paint(terminal, "cyan", line)}`));
     case "table":
       return tableLines(block.head, block.rows, columns, terminal);
+    default:
+      return block satisfies never;
   }
 }
 
