@@ -40,7 +40,7 @@ describe("a run over idle cgroups", () => {
       using tree = new IdleTree(cgroups);
       costs.set(cgroups, { textBytes: tree.textBytes, report: runIdle(tree.root, 6).report });
     }
-  });
+  }, 60_000);
 
   test("reads a cgroup's two pressure files, each once", () => {
     const reads = perCgroup((cgroups) => settledRun(cgroups).reads);

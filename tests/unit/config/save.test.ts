@@ -203,4 +203,4 @@ test("400 random changes, saved one after the other, are read again without a ch
       text = await save(text, change);
     }
   }
-});
+}, 30_000);
