@@ -35,7 +35,10 @@ const [root = "", count = "10", trimmed] = process.argv.slice(2);
 const shrinkMs = 100;
 const agent = new MemAgent({
   kernelRoot: root,
-  settings: { memcg: { period_secs: 86_400, period_min_secs: 86_400, period_psi_percent_limit: 100 }, compact: { disabled: true } },
+  settings: {
+    memcg: { period_secs: 86_400, period_min_secs: 86_400, period_psi_percent_limit: 100 },
+    compact: { disabled: true },
+  },
 });
 const runs: IdleRun[] = [];
 agent.start();

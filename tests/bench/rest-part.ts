@@ -14,7 +14,10 @@ const watchMs = 60_000;
 export async function restFigures(bench: Bench, kernel: KernelName): Promise<Figure[]> {
   await using guest = await bootBench(bench, { kernel, memoryMiB: 1024 });
   await makeIdle(guest, 1000);
-  await using agent = await GuestAgent.serve(guest, "--memcg-period-secs 86400 --memcg-period-min-secs 86400 --compact-period-secs 86400");
+  await using agent = await GuestAgent.serve(
+    guest,
+    "--memcg-period-secs 86400 --memcg-period-min-secs 86400 --compact-period-secs 86400",
+  );
   const reports: MemcgRunReport[] = [];
   for (let index = 0; index < runs; index++) reports.push((await agent.run("memcg")) as MemcgRunReport);
   const busy = await snapshot(guest, agent.process.pid);

@@ -19,7 +19,7 @@ interface Started extends AsyncDisposable {
 async function start(folder: string, environment: Readonly<Record<string, string>> = {}): Promise<Started> {
   const addr = join(folder, "run/control.sock");
   const args = ["--config", join(folder, "agent.toml"), "--addr", addr, "--log-file", join(folder, "agent.log")];
-  writeFileSync(join(folder, "agent.toml"), "[memcg]\ndisabled = true\n[compact]\ndisabled = true\n", { flag: "w" });
+  writeFileSync(join(folder, "agent.toml"), "[memcg]\ndisabled = true\n[compact]\ndisabled = true\n", { mode: 0o644 });
   const child = Bun.spawn([await program(), "serve", ...args], {
     cwd: join(folder, "cwd"),
     env: { PATH: "/nonexistent", ...environment },
