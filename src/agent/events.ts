@@ -24,7 +24,7 @@ export type AgentEvent =
       readonly key: string;
       readonly from: unknown;
       readonly to: unknown;
-      /** Whose word it was: "default" (a key left the file), "file", "flag", "socket", or "library": the program around it. */
+      /** Whose word it was: "default" (a key left the file), "file", "cmdline", "flag", "socket", or "library": the program around it. */
       readonly origin: Origin;
     }
   | { readonly event: "reloaded"; readonly file: string | null; readonly changes: number }

@@ -1,6 +1,6 @@
 /** The daemon as a process: settings, log, agent, socket, signals, service manager, and a clean end. */
 import { statSync } from "node:fs";
-import { readSettings } from "../agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../agent/daemon/config-read.ts";
 import { Daemon } from "../agent/daemon/daemon.ts";
 import { Trimmer } from "../agent/daemon/trim.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
@@ -37,7 +37,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   // Before there is anything that the end of the process would leave behind.
   const end = endSignal();
   using hangUps = new HangUps();
-  const live = await readSettings(config.file, flags);
+  const live = await readSettings(config.file, flags, readBootSettings("/"));
   const { log: logSettings, control } = live.settings;
   const log = new Log({
     ...logSettings,

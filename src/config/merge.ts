@@ -1,5 +1,6 @@
 /**
- * Where a value comes from: defaults, then the file, then the flags, then the socket; after the start the latest word
+ * Where a value comes from: defaults, then the file, then the kernel's command line, then the flags,
+ * then the socket; after the start the latest word
  * wins. On reload only what changed in the file is set to what the file now says (a key that it no longer says goes
  * back to its default); what did not change in the file keeps what it has.
  *
@@ -19,7 +20,7 @@ import {
   type SettingValue,
 } from "./schema.ts";
 
-export type Origin = "default" | "file" | "flag" | "socket" | "library";
+export type Origin = "default" | "file" | "cmdline" | "flag" | "socket" | "library";
 
 export interface Origins {
   /** By name, `memcg.period_secs`. */
@@ -76,6 +77,8 @@ interface Draft {
 /** The settings at start. */
 export function startSettings(said: {
   readonly file?: SettingsOverrides;
+  /** On the kernel's command line. */
+  readonly boot?: SettingsOverrides;
   readonly flags?: SettingsOverrides;
 }): LiveSettings {
   const draft: Draft = {
@@ -85,6 +88,7 @@ export function startSettings(said: {
   };
   const file = said.file ?? {};
   say(draft, file, "file");
+  say(draft, said.boot ?? {}, "cmdline");
   say(draft, said.flags ?? {}, "flag");
   return close(draft, file);
 }

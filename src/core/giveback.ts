@@ -65,6 +65,8 @@ export interface GivebackLimits {
   readonly leftMs: number;
   /** What one look at all generations takes; each round ends with one. */
   readonly lookMs: number;
+  /** What a batch takes with all that goes around it; see `nextTurnMs`. */
+  readonly turnMs: number;
   /** Pages that may still be freed; null without a bound. */
   readonly leftPages: number | null;
   readonly swapFreePages: number;
@@ -99,15 +101,27 @@ export const agingMsPerPageAtStart = 1 / 4096;
 const sameClass = 0.5;
 const youngClassMs = 1000;
 
+/** What a batch takes before one was measured. */
+export const turnMsAtStart = batchMs;
+
+/** What the next batch may take, after one that took so long: the longest of late, since a busy machine is uneven. */
+export function nextTurnMs(turnMs: number, tookMs: number): number {
+  return Math.max(tookMs, turnMs * 0.9);
+}
+
 /** Whether there is time for one more batch, with the look that must follow. */
-export function hasTimeForBatch(leftMs: number, lookMs: number): boolean {
-  return leftMs >= batchMs + lookMs;
+export function hasTimeForBatch({
+  leftMs,
+  turnMs,
+  lookMs,
+}: Pick<GivebackLimits, "leftMs" | "turnMs" | "lookMs">): boolean {
+  return leftMs >= turnMs + lookMs;
 }
 
 /** What to do next. */
 export function planGiveback(holdings: readonly Holding[], limits: GivebackLimits): GivebackStep {
   if (limits.leftPages !== null && limits.leftPages <= 0) return { do: "stop", why: "amount" };
-  if (!hasTimeForBatch(limits.leftMs, limits.lookMs)) return { do: "stop", why: "deadline" };
+  if (!hasTimeForBatch(limits)) return { do: "stop", why: "deadline" };
   const takes = coldestTakes(holdings, limits);
   if (takes.length > 0) return { do: "evict", takes };
   return planAging(holdings, limits);
@@ -190,7 +204,7 @@ function planAging(holdings: readonly Holding[], limits: GivebackLimits): Giveba
     .map((holding, index) => ({ index, gain: agingGain(holding, limits), costMs: agingCostMs(holding, limits) }))
     .filter(({ gain }) => gain >= agingGainPagesMin)
     .toSorted((left, right) => right.gain - left.gain);
-  let leftMs = limits.leftMs - limits.lookMs - batchMs;
+  let leftMs = limits.leftMs - limits.lookMs - limits.turnMs;
   const indexes: number[] = [];
   for (const { index, costMs } of gains) {
     if (costMs > leftMs) continue;

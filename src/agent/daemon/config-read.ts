@@ -1,10 +1,12 @@
 /** What the settings file says now. */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
-import { errnoOf, Fault, faultFrom } from "../../base/fault.ts";
+import { errnoOf, Fault, faultFrom, nullIfFault } from "../../base/fault.ts";
+import { parseBootSettings } from "../../config/boot.ts";
 import { startSettings, type LiveSettings } from "../../config/merge.ts";
 import { problemsFault } from "../../config/problems.ts";
 import type { SettingsOverrides } from "../../config/schema.ts";
 import { parseConfig } from "../../config/toml.ts";
+import { readCmdline } from "../../kernel/cmdline.ts";
 
 const fileBytesMax = 2 ** 20;
 /** Write permission for the group and for others; see inode(7). */
@@ -83,9 +85,24 @@ export function readDaemonConfigText(path: string): string | null {
   return readConfigText(path, daemonWriters());
 }
 
-/** What the settings are before anything runs: the file, then the flags. Fault `invalid` with every problem of the file. */
-export async function readSettings(file: string, flags: SettingsOverrides): Promise<LiveSettings> {
-  return startSettings({ file: (await readConfig(file)).overrides, flags });
+/**
+ * What the settings are before anything runs: the file, then the kernel's command line, then the flags. Fault `invalid`
+ * with every problem of the file.
+ */
+export async function readSettings(
+  file: string,
+  flags: SettingsOverrides,
+  boot: SettingsOverrides = {},
+): Promise<LiveSettings> {
+  return startSettings({ file: (await readConfig(file)).overrides, boot, flags });
+}
+
+/** What the kernel's command line says; nothing where there is none to read. Fault `invalid` with every problem of it. */
+export function readBootSettings(root: string): SettingsOverrides {
+  const parameters = nullIfFault(() => readCmdline(root));
+  const { overrides, problems } = parseBootSettings(parameters ?? new Map());
+  if (problems.length > 0) throw problemsFault("use the kernel's command line", problems);
+  return overrides;
 }
 
 export interface ReadConfig {

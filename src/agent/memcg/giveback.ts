@@ -9,7 +9,9 @@ import {
   agingMsPerPageAtStart,
   hasTimeForBatch,
   leftOf,
+  nextTurnMs,
   planGiveback,
+  turnMsAtStart,
   type GivebackLeft,
   type GivebackLimits,
   type GivebackStop,
@@ -93,6 +95,9 @@ class Giveback {
   readonly #progress: Progress[] = [];
   readonly #observations = new Map<CgroupState, RefaultObservation | null>();
   #lookMs = 0;
+  #turnMs = turnMsAtStart;
+  /** When the batch that is under way, or was the last of this round, began. */
+  #turnBeganMs: number | null = null;
   #agingMsPerPage = agingMsPerPageAtStart;
   #batches = 0;
 
@@ -159,6 +164,7 @@ class Giveback {
       minAgeMs,
       leftMs: this.#leftMs,
       lookMs: this.#lookMs,
+      turnMs: this.#turnMs,
       leftPages: targetPages === null ? null : targetPages - this.#freed("filePages") - this.#freed("anonPages"),
       swapFreePages: this.#swapFreePages(),
       agingMsPerPage: this.#agingMsPerPage,
@@ -187,7 +193,16 @@ class Giveback {
   }
 
   #stopReason(target: TargetState): EndReason | null {
-    return hasTimeForBatch(this.#leftMs, this.#lookMs) ? this.#request.stopReason(target) : "stopped";
+    const limits = { leftMs: this.#leftMs, turnMs: this.#turnMs, lookMs: this.#lookMs };
+    return hasTimeForBatch(limits) ? this.#request.stopReason(target) : "stopped";
+  }
+
+  /** As `#stopReason`, asked before each batch: from one to the next is a turn, with the looks and readings in it. */
+  #stopBeforeBatch(target: TargetState): EndReason | null {
+    const nowMs = this.#machinery.clock.monotonicMs();
+    if (this.#turnBeganMs !== null) this.#turnMs = nextTurnMs(this.#turnMs, nowMs - this.#turnBeganMs);
+    this.#turnBeganMs = nowMs;
+    return this.#stopReason(target);
   }
 
   async #age(indexes: readonly number[]): Promise<void> {
@@ -220,6 +235,7 @@ class Giveback {
     const jobs = this.#jobsOf(takes);
     if (jobs.length === 0) return;
     using guards = this.#request.ignorePressure ? null : new EvictionGuards(pressure);
+    this.#turnBeganMs = null;
     const takeOf = new Map(jobs.map(({ target, take }) => [target, take]));
     const ends = evictTargets(jobs, {
       clock,
@@ -227,7 +243,7 @@ class Giveback {
       pace,
       counter,
       guards: guards ?? noGuards,
-      stopReason: (target) => this.#stopReason(target),
+      stopReason: (target) => this.#stopBeforeBatch(target),
       isGone: (target) => this.#isGone(target),
     });
     for await (const { target, why, error, batches, filePages, anonPages } of ends) {

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-read.ts";
 import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { isFault } from "../../../src/base/fault.ts";
@@ -30,7 +30,8 @@ export class DaemonTrial implements AsyncDisposable {
   async serve(text: string | null, flags: SettingsOverrides = {}, meanwhile: () => void = () => {}): Promise<Daemon> {
     if (text !== null) writeFileSync(this.path, text);
     const { clock, logPath } = this;
-    const live = await readSettings(this.path, { ...quietFlags, ...flags, log: { file: logPath, ...flags.log } });
+    const said = { ...quietFlags, ...flags, log: { file: logPath, ...flags.log } };
+    const live = await readSettings(this.path, said, readBootSettings(this.top));
     meanwhile();
     const log = new Log({ ...live.settings.log, descriptor: 2, journal: false, clock });
     const options = { version: "1.0.0", file: this.path, dryRun: false, kernelRoot: this.top, clock, log };

@@ -1,7 +1,7 @@
 /** The daemon and its file: what an edit does, also a bad one and one that is half done. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-read.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { parsePlaced } from "../../../src/config/toml.ts";
 import { bad, DaemonTrial, good, inForce, problemsOf, problemsOfBad } from "./daemon-trial.ts";
@@ -16,6 +16,12 @@ beforeEach(() => {
 });
 
 afterEach(() => trial[Symbol.asyncDispose]());
+
+/** What the kernel was started with. */
+function boot(text: string): void {
+  mkdirSync(`${trial.top}/proc`);
+  writeFileSync(`${trial.top}/proc/cmdline`, `console=ttyS0 ${text}\n`);
+}
 
 describe("when it was read", () => {
   test("there is a time only where there is a file", async () => {
@@ -154,6 +160,23 @@ describe("a bad file", () => {
   test("at the start is fatal", async () => {
     writeFileSync(trial.path, bad);
     expect(await problemsOf(readSettings(trial.path, {}))).toHaveLength(3);
+  });
+});
+
+describe("the kernel's command line", () => {
+  test("stands above the file and below the flags, and is shown as an origin", async () => {
+    boot("mem_agent.memcg.period_secs=120 mem_agent.memcg.swap mem_agent.compact.order=8");
+    const made = await trial.serve(good, { compact: { disabled: true, order: 7 } });
+    expect(inForce(made, "memcg.period_secs")).toEqual([120, "cmdline"]);
+    expect(inForce(made, "memcg.swap")).toEqual([true, "cmdline"]);
+    expect(inForce(made, "compact.order")).toEqual([7, "flag"]);
+  });
+
+  test("with something wrong is fatal at the start, with every problem", async () => {
+    boot("mem_agent.memcg.period_secs=0 mem_agent.memcg.swapp=1");
+    const problems = await problemsOf((async () => readBootSettings(trial.top))());
+    expect(problems).toHaveLength(2);
+    expect(problems[0]).toContain("mem_agent.memcg.period_secs: 0 is too small");
   });
 });
 

@@ -108,6 +108,20 @@ describe("giving back", () => {
     expect(leftPages(outcome)["deadline"]).toBeGreaterThan(0);
   });
 
+  test("a batch that takes longer than it should leaves time for another like it", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", { anonPages: 0, filePages: 200_000 });
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    kernel.meets = (command) => {
+      if (command.startsWith("-")) kernel.clock.advance(140);
+      return null;
+    };
+    const startMs = kernel.clock.monotonicMs();
+    await giveback(serving, 1000);
+    expect(kernel.clock.monotonicMs() - startMs).toBeLessThanOrEqual(1000);
+  });
+
   test("an aging that takes longer than it was thought to is not tried again without the time", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", { anonPages: 0, filePages: 100_000 });

@@ -5,6 +5,7 @@ import {
   givebackLefts,
   hasTimeForSlab,
   leftOf,
+  nextTurnMs,
   planGiveback,
   type GivebackLeft,
   type GivebackLimits,
@@ -35,6 +36,7 @@ const limits: GivebackLimits = {
   minAgeMs: 0,
   leftMs: 2000,
   lookMs: 5,
+  turnMs: 20,
   leftPages: null,
   swapFreePages: 0,
   agingMsPerPage: 0.001,
@@ -81,6 +83,12 @@ const steps: readonly {
     name: "no time for a batch and the look after it",
     holdings: [holding([10, 0, 0, 0])],
     change: { leftMs: 24 },
+    step: { do: "stop", why: "deadline" },
+  },
+  {
+    name: "batches take longer than they should on this machine",
+    holdings: [holding([10, 0, 0, 0])],
+    change: { leftMs: 100, turnMs: 96 },
     step: { do: "stop", why: "deadline" },
   },
   {
@@ -200,6 +208,14 @@ describe("why something was left", () => {
 });
 
 describe("the time that is left", () => {
+  test.each([
+    [20, 70, 70],
+    [70, 20, 63],
+    [20, 19, 19],
+  ])("a batch of %d ms, then one of %d: the next may take %d", (turnMs, tookMs, expected) => {
+    expect(nextTurnMs(turnMs, tookMs)).toBeCloseTo(expected);
+  });
+
   test.each([
     [60 * 2 ** 20, 2000, true],
     [62 * 2 ** 20, 2000, true],
