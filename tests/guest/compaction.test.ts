@@ -82,7 +82,7 @@ async function compactionGivesBack(guest: Guest): Promise<void> {
   // Beyond what the commands of this test themselves take and leave, and far below what is evicted.
   await using agent = await GuestAgent.serve(guest, `${noRuns} --compact-threshold 16384`);
   const { mib: half, keeper } = await scatter(guest, 75);
-  const scattered = { hostMib: guest.hostRssMiB(), blocks: await wholeBlocks(guest) };
+  const scattered = { hostMib: guest.hostMiB(), blocks: await wholeBlocks(guest) };
 
   const evicted = await evictFilePages(agent, half);
   const { wanted, evicted_since_compaction_bytes: since } = await compactStatus(agent);
@@ -91,10 +91,10 @@ async function compactionGivesBack(guest: Guest): Promise<void> {
 
   // Reporting takes two seconds after a block came free: longer than that the host must get nothing.
   await guest.sh("sleep 6");
-  const before = { hostMib: guest.hostRssMiB(), blocks: await wholeBlocks(guest) };
+  const before = { hostMib: guest.hostMiB(), blocks: await wholeBlocks(guest) };
   expect(scattered.hostMib - before.hostMib).toBeLessThan((evicted / mib) * 0.1);
 
-  const enough = (): boolean => before.hostMib - guest.hostRssMiB() > evicted / mib / 2;
+  const enough = (): boolean => before.hostMib - guest.hostMiB() > evicted / mib / 2;
   const reports = await compactUntil(agent, enough);
   const report = reports.at(-1);
   const [first] = reports;
@@ -111,7 +111,7 @@ async function compactionGivesBack(guest: Guest): Promise<void> {
       reportable: free(first?.before?.reportable_bytes ?? 0),
     },
     compacted: {
-      host: `${guest.hostRssMiB().toFixed(0)} MiB`,
+      host: `${guest.hostMiB().toFixed(0)} MiB`,
       "order >= 9": blocks,
       free: free(report?.after?.free_bytes),
       reportable: free(report?.after?.reportable_bytes ?? 0),

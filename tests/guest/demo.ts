@@ -82,7 +82,7 @@ class Scene {
       .trim()
       .split("\n")
       .map((line) => Number(line) / 2 ** 20);
-    const sample = { atSecs: this.atSecs, hostMiB: this.guest.hostRssMiB(), idleMiB: idle, hotMiB: hot };
+    const sample = { atSecs: this.atSecs, hostMiB: this.guest.hostMiB(), idleMiB: idle, hotMiB: hot };
     this.samples.push(sample);
     await this.#noteEvents();
     screen.show({ title: this.#title, course: this, notes: this.#notes });

@@ -19,11 +19,11 @@ async function coldGoesHotStays(guest: Guest): Promise<void> {
   const coldBefore = await usageBytes(guest, "cold");
   const hotBefore = await usageBytes(guest, "hot");
   expect(coldBefore).toBeGreaterThan(512 * mib);
-  const hostWithout = guest.hostRssMiB();
+  const hostWithout = guest.hostMiB();
 
   await using agent = await GuestAgent.serve(guest, "--memcg-period-secs 5 --memcg-spread-percent 0");
   // What the agent itself takes is printed, and not held against what it gives back.
-  const hostBefore = guest.hostRssMiB();
+  const hostBefore = guest.hostMiB();
   await guest.until(async () => (await usageBytes(guest, "cold")) < coldBefore * 0.1, {
     deadlineMs: 60_000,
     what: "nine tenths of the cold cache leave",
@@ -32,7 +32,7 @@ async function coldGoesHotStays(guest: Guest): Promise<void> {
   await guest
     .until(
       () => {
-        hostLeast = Math.min(hostLeast, guest.hostRssMiB());
+        hostLeast = Math.min(hostLeast, guest.hostMiB());
         return hostBefore - hostLeast > 512 * 0.7;
       },
       { deadlineMs: 60_000, what: "seven tenths of it go back to the host" },
@@ -45,7 +45,7 @@ async function coldGoesHotStays(guest: Guest): Promise<void> {
   expect(target.evicted_bytes.file_bytes).toBeGreaterThan(512 * 0.9 * mib);
   expect(target.evicted_bytes.file_bytes).toBeLessThan(512 * 1.1 * mib);
   console.log(
-    `${guest.kernel}: host ${hostWithout.toFixed(0)}, with agent ${hostBefore.toFixed(0)} to ${guest.hostRssMiB().toFixed(0)} MiB, ` +
+    `${guest.kernel}: host ${hostWithout.toFixed(0)}, with agent ${hostBefore.toFixed(0)} to ${guest.hostMiB().toFixed(0)} MiB, ` +
       `evicted ${(memcg.evicted_bytes.file_bytes / mib).toFixed(0)} MiB, ` +
       `agent ${(own.cpu_user_secs + own.cpu_system_secs).toFixed(2)} s CPU, ` +
       `${((own.private_bytes ?? 0) / mib).toFixed(1)} MiB private`,

@@ -142,7 +142,7 @@ test("nodes share memory and processors, and psi can be switched off", () => {
     "node,nodeid=0,memdev=m0,cpus=0,cpus=2",
     "node,nodeid=1,memdev=m1,cpus=1,cpus=3",
   ]);
-  expect(command).toContain("memory-backend-ram,size=512M,id=m1");
+  expect(command).toContain("memory-backend-memfd,size=512M,id=m1,share=on");
   expect(command[command.indexOf("-append") + 1]).toMatch(/psi=1.* psi=0$/);
   expect(command.join(" ")).toContain("virtio-balloon-pci,free-page-reporting=on");
   expect(qemuCommand({ kernel: "6.1", balloon: false }, parts).join(" ")).not.toContain("balloon");

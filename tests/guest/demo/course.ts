@@ -3,7 +3,7 @@
 export interface Sample {
   /** Since the demo's guest was up. */
   readonly atSecs: number;
-  /** Resident memory of the guest's QEMU: what the host pays. */
+  /** What the host pays: the guest's memory that it holds. */
   readonly hostMiB: number;
   readonly idleMiB: number;
   readonly hotMiB: number;

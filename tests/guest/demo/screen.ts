@@ -80,7 +80,7 @@ export function frameLines({ title, course, notes }: Frame, terminal: Terminal):
   return [
     paint(terminal, "bold", fit(title)),
     "",
-    fit("What the host pays for this guest: resident memory, MiB"),
+    fit("What the host pays for this guest: its memory, MiB"),
     ...chartLines(course, rows, terminal),
     valueLine(terminal, "cyan", seriesNames.hostMiB, last.hostMiB, highest("hostMiB")),
     valueLine(terminal, "yellow", seriesNames.idleMiB, last.idleMiB, highest("idleMiB")),

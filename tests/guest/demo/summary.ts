@@ -5,7 +5,7 @@ import { median } from "./course.ts";
 import type { Felt } from "./hot.ts";
 
 export interface Outcome {
-  /** Resident memory of the guest's QEMU. */
+  /** The guest's memory that its host holds. */
   readonly host: {
     /** The guest has booted. */
     readonly bareMiB: number;

@@ -13,8 +13,9 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
+  readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +26,7 @@ import { messageOf } from "../../../src/base/fault.ts";
 import { initramfsFor } from "./initramfs.ts";
 import { findKernel, type KernelName } from "./kernels.ts";
 import { CommandPort, type Answer } from "./port.ts";
-import { qemuCommand } from "./qemu.ts";
+import { memoryFileName, qemuCommand } from "./qemu.ts";
 import { makeExt4, makeRootDisk } from "./root-disk.ts";
 
 export interface GuestOptions {
@@ -212,10 +213,14 @@ export class Guest {
     throw await this.#failed(`the guest did not see ${what} within ${deadlineMs} ms`);
   }
 
-  /** What this guest costs its host now: the resident memory of its QEMU process. */
-  hostRssMiB(): number {
-    const status = readFileSync(`/proc/${this.#qemu.pid}/status`, "utf8");
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  /** What this guest costs its host now, to the page: the blocks of the files that are its memory. */
+  hostMiB(): number {
+    const folder = `/proc/${this.#qemu.pid}/fd`;
+    const files = readdirSync(folder)
+      .map((name) => join(folder, name))
+      .filter((path) => linkOf(path).startsWith(`/memfd:${memoryFileName}`));
+    if (files.length === 0) throw new Error(`cannot measure the guest's memory: QEMU has no ${memoryFileName} open`);
+    return files.reduce((sum, path) => sum + statSync(path).blocks * 512, 0) / 2 ** 20;
   }
 
   async dmesg(): Promise<string> {
@@ -277,6 +282,15 @@ export class Guest {
     this.#failures += 1;
     const kept = this.#failures > 3 ? "" : `\n(console and dmesg: ${await this.keepEvidence(reason)})`;
     return new Error(`guest ${this.kernel}: ${reason}${kept}`);
+  }
+}
+
+/** What a descriptor is open on; nothing where it was closed meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }
 

@@ -21,7 +21,7 @@ export function qemuCommand(options: GuestOptions, parts: GuestParts): readonly 
     // QEMU 7.2 emulates cmpxchg16b wrongly with several threads: kernels that use it panic at random.
     ["-cpu", "max,-cx16"],
     ["-m", `${memoryMiB}`, "-smp", `${cpus}`],
-    numaOptions(options.nodes ?? 1, memoryMiB, cpus),
+    memoryOptions(options.nodes ?? 1, memoryMiB, cpus),
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
     ["-kernel", parts.image, "-initrd", parts.initramfs, "-append", commandLine(options, parts)],
     diskOptions(parts.rootDisk, "root"),
@@ -46,12 +46,17 @@ function diskOptions(path: string, id: string): readonly string[] {
   return ["-drive", drive, "-device", `virtio-blk-pci,drive=${id}`];
 }
 
-function numaOptions(nodes: number, memoryMiB: number, cpus: number): readonly string[] {
-  if (nodes === 1) return [];
+/** How the memory of a guest is called among the descriptors of its QEMU. */
+export const memoryFileName = "memory-backend-memfd";
+
+/** A file without a name, one a node: its blocks are what the host has given, and it is gone when QEMU is. */
+function memoryOptions(nodes: number, memoryMiB: number, cpus: number): readonly string[] {
+  const memory = (node: number): string =>
+    `${memoryFileName},size=${Math.floor(memoryMiB / nodes)}M,id=m${node},share=on`;
+  if (nodes === 1) return ["-object", memory(0), "-machine", "memory-backend=m0"];
   return Array.from({ length: nodes }, (_, node) => {
-    const memory = `memory-backend-ram,size=${Math.floor(memoryMiB / nodes)}M,id=m${node}`;
     const cpusHere = Array.from({ length: cpus }, (_, cpu) => cpu).filter((cpu) => cpu % nodes === node);
     const words = ["node", `nodeid=${node}`, `memdev=m${node}`, ...cpusHere.map((cpu) => `cpus=${cpu}`)];
-    return ["-object", memory, "-numa", words.join(",")];
+    return ["-object", memory(node), "-numa", words.join(",")];
   }).flat();
 }
