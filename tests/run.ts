@@ -29,14 +29,17 @@ function filesEach(folder: string): readonly (readonly string[])[] {
   return files.map((file) => [bun, "test", `./${file}`]);
 }
 
+/** What a test may take that boots nothing: it waits for conditions, and a machine with other work is slow. */
+const testMsMax = "60000";
+
 const checks: readonly Check[] = [
   { name: "format", commands: [[tool("oxfmt"), "--check", ...sources]], counts: false },
   { name: "lint", commands: [[tool("oxlint"), "--type-aware", "src", "tests", "build.ts"]], counts: false },
   { name: "types", commands: [[tool("tsc"), "--noEmit"]], counts: false },
-  { name: "house", commands: [[bun, "test", "./tests/house"]], counts: true },
-  { name: "unit", commands: [[bun, "test", "./tests/unit"]], counts: true },
+  { name: "house", commands: [[bun, "test", "--timeout", testMsMax, "./tests/house"]], counts: true },
+  { name: "unit", commands: [[bun, "test", "--timeout", testMsMax, "./tests/unit"]], counts: true },
   { name: "build", commands: [[bun, "build.ts"]], counts: false },
-  { name: "cli", commands: [[bun, "test", "./tests/cli"]], counts: true },
+  { name: "cli", commands: [[bun, "test", "--timeout", testMsMax, "./tests/cli"]], counts: true },
   { name: "guest", commands: filesEach("guest"), counts: true },
 ];
 
