@@ -3,7 +3,7 @@
  *
  * Answers are believed, not validated: they come from the same program, and a daemon of another version is pointed out.
  */
-import { parseAddr } from "../base/address.ts";
+import { parseAgentAddr } from "../base/address.ts";
 import { errnoOf, Fault, faultFrom, messageOf, type FaultKind } from "../base/fault.ts";
 import {
   routes,
@@ -17,8 +17,8 @@ import {
 
 /** No daemon answers at the address: exit code 3. */
 export class NoDaemon extends Fault {
-  constructor(path: string, state: string, cause: unknown) {
-    super("missing", `cannot reach mem-agent at ${path}: ${state}; start it with "mem-agent serve"`, { cause });
+  constructor(place: string, state: string, cause: unknown, remedy = 'start it with "mem-agent serve"') {
+    super("missing", `cannot reach mem-agent at ${place}: ${state}; ${remedy}`, { cause });
     this.name = "NoDaemon";
   }
 }
@@ -50,7 +50,7 @@ const answerMs = 10_000;
 const eventLineLengthMax = 4 * 1024 * 1024;
 
 /**
- * The daemon's answer to one request. `addr` is `unix:///path` or a path.
+ * The daemon's answer to one request. `addr` is `unix:///path`, a path, or `hvsock:///path:PORT`.
  * NoDaemon when nobody is there, Refused for a 4xx, Fault `denied` without permission, Fault `io` for everything else.
  */
 export async function call<Name extends Exclude<RouteName, "events">>(
@@ -58,7 +58,8 @@ export async function call<Name extends Exclude<RouteName, "events">>(
   name: Name,
   options: CallOptions<Name> = {},
 ): Promise<AnswerOf<Name>> {
-  const response = await ask(parseAddr(addr), name, options);
+  await using reached = await ask(addr, name, options);
+  const { response } = reached;
   try {
     const answer: unknown = routes[name].form === "text" ? await response.text() : await response.json();
     return answer as AnswerOf<Name>;
@@ -72,8 +73,8 @@ export async function* callEvents(
   addr: string,
   options: CallOptions<"events"> = {},
 ): AsyncGenerator<EventLine, void, undefined> {
-  const path = parseAddr(addr);
-  const response = await ask(path, "events", { ...options, timeoutMs: options.timeoutMs ?? null });
+  await using reached = await ask(addr, "events", { ...options, timeoutMs: options.timeoutMs ?? null });
+  const { response, place } = reached;
   const decoder = new TextDecoder();
   let rest = "";
   try {
@@ -85,53 +86,83 @@ export async function* callEvents(
     }
   } catch (error) {
     if (options.signal?.aborted === true) return;
-    throw faultFrom(error, `go on reading events from ${path}`, "io");
+    throw faultFrom(error, `go on reading events from ${place}`, "io");
   }
 }
 
-async function ask<Name extends RouteName>(path: string, name: Name, options: CallOptions<Name>): Promise<Response> {
-  const { method, path: routePath } = routes[name];
+/** An answer whose body is still to be read; disposed of when it is. */
+interface Reached extends AsyncDisposable {
+  readonly response: Response;
+  /** Where it came from, for messages. */
+  readonly place: string;
+}
+
+async function ask<Name extends RouteName>(addr: string, name: Name, options: CallOptions<Name>): Promise<Reached> {
+  const { path, port } = parseAgentAddr(addr);
   const timeoutMs =
     options.timeoutMs === undefined ? (name === "run" || name === "giveback" ? null : answerMs) : options.timeoutMs;
-  const headers: Record<string, string> = { host: "localhost" };
-  if (options.body !== undefined) headers["content-type"] = "application/json";
   const signals = [options.signal, timeoutMs === null ? undefined : AbortSignal.timeout(timeoutMs)].filter(
     (signal) => signal !== undefined,
   );
+  const signal = signals.length === 0 ? null : AbortSignal.any(signals);
+  const place = port === null ? path : addr;
+  await using cleanup = new AsyncDisposableStack();
   let response: Response;
   try {
-    response = await fetch(`http://localhost${routePath}${options.save === true ? "?save=true" : ""}`, {
-      unix: path,
-      method,
-      headers,
-      // Bun gives up after five silent minutes of its own; a run may take longer.
-      timeout: false,
-      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-      ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
-    } as RequestInit);
+    const guest = port === null ? null : cleanup.use(await openGuest(path, port, signal));
+    response = await request(guest?.path ?? path, name, options, signal);
   } catch (error) {
-    throw unreachable(error, path, timeoutMs);
+    throw unreachable(error, place, timeoutMs, port !== null);
   }
   pointOutVersion(response, options);
   if (!response.ok) throw await refused(response);
-  return response;
+  const kept = cleanup.move();
+  return { response, place, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-function unreachable(error: unknown, path: string, timeoutMs: number | null): Fault {
+async function openGuest(path: string, port: number, signal: AbortSignal | null) {
+  const { GuestSocket } = await import("../system/guest-socket.ts");
+  return GuestSocket.open(path, port, signal);
+}
+
+async function request<Name extends RouteName>(
+  socketPath: string,
+  name: Name,
+  options: CallOptions<Name>,
+  signal: AbortSignal | null,
+): Promise<Response> {
+  const { method, path } = routes[name];
+  const headers: Record<string, string> = { host: "localhost" };
+  if (options.body !== undefined) headers["content-type"] = "application/json";
+  return fetch(`http://localhost${path}${options.save === true ? "?save=true" : ""}`, {
+    unix: socketPath,
+    method,
+    headers,
+    // Bun gives up after five silent minutes of its own; a run may take longer.
+    timeout: false,
+    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+    ...(signal === null ? {} : { signal }),
+  } as RequestInit);
+}
+
+function unreachable(error: unknown, place: string, timeoutMs: number | null, inGuest: boolean): Fault {
   const errno = errnoOf(error);
-  if (errno === "ENOENT" || errno === "ENOTDIR") return new NoDaemon(path, "there is no such socket", error);
-  if (errno === "ECONNREFUSED") return new NoDaemon(path, "nobody listens there", error);
+  const remedy = inGuest ? "see that the VM runs and has a vsock device with this socket" : undefined;
+  if (errno === "ENOENT" || errno === "ENOTDIR") return new NoDaemon(place, "there is no such socket", error, remedy);
+  if (errno === "ECONNREFUSED") return new NoDaemon(place, "nobody listens there", error, remedy);
+  if (error instanceof Error && error.name === "GuestRefused")
+    return new NoDaemon(place, error.message, error, "forward that port to the daemon's socket in the guest");
   if (errno === "EACCES" || errno === "EPERM") {
-    const message = `cannot reach mem-agent at ${path}: permission denied; run this as root`;
+    const message = `cannot reach mem-agent at ${place}: permission denied; run this as root`;
     return new Fault("denied", message, { cause: error });
   }
   if (error instanceof Error && error.name === "TimeoutError") {
     return new Fault(
       "io",
-      `cannot reach mem-agent at ${path}: no answer within ${(timeoutMs ?? 0) / 1000} s; see its log`,
+      `cannot reach mem-agent at ${place}: no answer within ${(timeoutMs ?? 0) / 1000} s; see its log`,
     );
   }
-  return new Fault("io", `cannot reach mem-agent at ${path}: ${errno ?? messageOf(error)}; see its log`, {
+  return new Fault("io", `cannot reach mem-agent at ${place}: ${errno ?? messageOf(error)}; see its log`, {
     cause: error,
   });
 }

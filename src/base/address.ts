@@ -1,4 +1,7 @@
-/** Where a daemon listens: `unix:///path`, or the bare absolute path. */
+/**
+ * Where a daemon listens: `unix:///path`, or the bare absolute path. A control command also takes
+ * `hvsock:///path:PORT`, a guest behind the unix socket of its VMM.
+ */
 import { Fault } from "./fault.ts";
 
 /** Where the daemon listens unless it is told otherwise. */
@@ -11,6 +14,29 @@ export const socketPathBytesMax = 107;
 export function parseAddr(addr: string): string {
   const problems = addrProblems(addr);
   if (problems.length === 0) return pathOf(addr);
+  throw new Fault("invalid", `cannot use the address ${JSON.stringify(addr)}: ${problems.join("; ")}`, { problems });
+}
+
+/** The port of the agent in a guest, where the address names none. */
+export const vsockPort = 9469;
+
+/** Where a control command finds its daemon: on this machine, or on `port` of the guest behind the VMM's socket. */
+export interface AgentAddress {
+  readonly path: string;
+  readonly port: number | null;
+}
+
+const guestScheme = "hvsock://";
+const vsockPortMax = 0xffff_ffff - 1;
+
+/** Fault `invalid` with every problem of the address. */
+export function parseAgentAddr(addr: string): AgentAddress {
+  if (!addr.startsWith(guestScheme)) return { path: parseAddr(addr), port: null };
+  const [, path = "", digits] = /^(.*?)(?::([^/:]*))?$/s.exec(addr.slice(guestScheme.length)) ?? [];
+  const port = digits === undefined ? vsockPort : /^\d{1,10}$/.test(digits) ? Number(digits) : 0;
+  const problems = path.startsWith("/") ? addrProblems(path) : ["it is not an absolute path; give hvsock:///path:PORT"];
+  if (port < 1 || port > vsockPortMax) problems.push(`its port is not one of 1 to ${vsockPortMax}`);
+  if (problems.length === 0) return { path, port };
   throw new Fault("invalid", `cannot use the address ${JSON.stringify(addr)}: ${problems.join("; ")}`, { problems });
 }
 

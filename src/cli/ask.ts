@@ -1,5 +1,5 @@
 /** One question to the daemon, with its refusal as an exit code. */
-import { defaultAddress, parseAddr } from "../base/address.ts";
+import { defaultAddress, parseAgentAddr } from "../base/address.ts";
 import { isFault } from "../base/fault.ts";
 import { call, callEvents, type CallOptions, NoDaemon, Refused } from "../api/client.ts";
 import type { AnswerOf, EventLine, RouteName } from "../api/routes.ts";
@@ -14,7 +14,7 @@ export function addressOf(invocation: Invocation): string {
   const variable = invocation.environment["MEM_AGENT_ADDR"] ?? "";
   const [source, address] = flag !== null ? ["--addr", flag] : ["MEM_AGENT_ADDR", variable || defaultAddress];
   try {
-    parseAddr(address);
+    parseAgentAddr(address);
     return address;
   } catch (error) {
     const problems = isFault(error) ? error.problems : [];

@@ -14,7 +14,8 @@ const addr = {
   addr: {
     type: "string",
     valueHint: "ADDRESS",
-    description: "the daemon's socket, unix:///path or a path; else MEM_AGENT_ADDR, else unix:///run/mem-agent.sock",
+    description:
+      "the daemon's socket, unix:///path or a path, or a guest's, hvsock:///path:PORT; else MEM_AGENT_ADDR, else unix:///run/mem-agent.sock",
   },
 } as const satisfies ArgsDef;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseAddr } from "../../../src/base/address.ts";
+import { parseAddr, parseAgentAddr } from "../../../src/base/address.ts";
 import { isFault } from "../../../src/base/fault.ts";
 
 describe("taken", () => {
@@ -40,4 +40,29 @@ describe("refused, with every problem", () => {
       expect(fault.message).toStartWith("cannot use the address ");
     });
   }
+});
+
+describe("an agent's address", () => {
+  const rows: readonly [addr: string, path: string, port: number | null][] = [
+    ["unix:///run/mem-agent.sock", "/run/mem-agent.sock", null],
+    ["/run/a:1", "/run/a:1", null],
+    ["hvsock:///run/vm/v.sock:1234", "/run/vm/v.sock", 1234],
+    ["hvsock:///run/vm/v.sock", "/run/vm/v.sock", 9469],
+    ["hvsock:///run/vm:1/v.sock", "/run/vm:1/v.sock", 9469],
+    ["hvsock:///run/a:b:7", "/run/a:b", 7],
+  ];
+  for (const [addr, path, port] of rows) test(addr, () => expect(parseAgentAddr(addr)).toEqual({ path, port }));
+
+  const bad: readonly [addr: string, problem: RegExp][] = [
+    ["hvsock://", /not an absolute path; give hvsock:/],
+    ["hvsock://run/v.sock:1", /not an absolute path; give hvsock:/],
+    ["hvsock:///run/v.sock:0", /port is not one of 1 to 4294967294/],
+    ["hvsock:///run/v.sock:", /port is not one of/],
+    ["hvsock:///run/v.sock:4294967295", /port is not one of/],
+    ["hvsock:///run/v.sock:x", /port is not one of/],
+    ["hvsock:///run/:9469", /names a directory/],
+    ["http://x", /http is not served/],
+  ];
+  for (const [addr, problem] of bad) test(addr, () => expect(() => parseAgentAddr(addr)).toThrow(problem));
+  test("the daemon does not listen there", () => expect(() => parseAddr("hvsock:///a:1")).toThrow(/not served/));
 });
