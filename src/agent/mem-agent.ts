@@ -263,7 +263,7 @@ export class MemAgent {
       return await this.#givingBack;
     } finally {
       this.#givingBack = null;
-      this.#schedule.refresh();
+      void this.#memcg.givenBack().then(() => this.#schedule.refresh());
     }
   }
 

@@ -55,6 +55,8 @@ export interface Holding {
   readonly swap: boolean;
   /** Up to this generation nothing more is asked for: the kernel would not give it. */
   readonly stuckSeq: number | null;
+  /** A batch of it took long, as where the kernel finds most pages in use: it comes after all others. */
+  readonly slow: boolean;
   /** Nothing is taken of it, any more or at all; null where something may be. */
   readonly shut: GivebackLeft | null;
 }
@@ -118,13 +120,25 @@ export function hasTimeForBatch({
   return leftMs >= turnMs + lookMs;
 }
 
+/** A turn of more is held against its target: five batches' time. */
+const slowTurnMs = 5 * batchMs;
+
+export function isSlowTurn(tookMs: number): boolean {
+  return tookMs > slowTurnMs;
+}
+
 /** What to do next. */
 export function planGiveback(holdings: readonly Holding[], limits: GivebackLimits): GivebackStep {
   if (limits.leftPages !== null && limits.leftPages <= 0) return { do: "stop", why: "amount" };
   if (!hasTimeForBatch(limits)) return { do: "stop", why: "deadline" };
+  const quick = holdings.map((holding): Holding => (holding.slow ? { ...holding, shut: "deadline" } : holding));
+  const step = nextOf(quick, limits);
+  return step.do === "stop" ? nextOf(holdings, limits) : step;
+}
+
+function nextOf(holdings: readonly Holding[], limits: GivebackLimits): GivebackStep {
   const takes = coldestTakes(holdings, limits);
-  if (takes.length > 0) return { do: "evict", takes };
-  return planAging(holdings, limits);
+  return takes.length > 0 ? { do: "evict", takes } : planAging(holdings, limits);
 }
 
 /** How long a generation's pages were left alone at least: since the next younger one was made. */

@@ -6,9 +6,10 @@ import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 
 const mib = 2 ** 20;
-/** Beside a batch, which is as long as the machine is slow. */
+/** Half of the calls, at least; an emulator on a busy machine may hold up one of them. */
 const lateMsMax = 50;
-const calls = 10;
+const heldUpMsMax = 500;
+const calls = 20;
 
 guestTest(
   "600 MiB that nobody reads are given back within the deadline, and each call ends in time",
@@ -35,17 +36,17 @@ async function givesBackInTime(guest: Guest): Promise<void> {
   expect(after - before).toBeGreaterThan(600 * 0.7 * mib);
 
   const lateMs: number[] = [];
-  const batchMs: number[] = [];
   for (let call = 0; call < calls; call++) {
     // There is more to do each time than the time allows.
     await guest.sh("cat /data/cold >/dev/null", { timeoutMs: 60_000 });
     const report = await agent.json<GivebackReport>("giveback --within 500ms --ignore-pressure");
     lateMs.push(Math.round((report.wall_secs - report.within_secs) * 1000));
-    batchMs.push((report.wall_secs * 1000) / Math.max(1, report.batches + report.agings));
     if (call === 0) console.log(`${guest.kernel}: ${text(report)}`);
   }
   console.log(`${guest.kernel}: late by ${lateMs.join(", ")} ms over ${calls} calls of 500 ms`);
-  expect(Math.max(...lateMs)).toBeLessThanOrEqual(lateMsMax + 2 * Math.max(...batchMs));
+  const sorted = lateMs.toSorted((left, right) => left - right);
+  expect(sorted[calls / 2]).toBeLessThanOrEqual(lateMsMax);
+  expect(sorted.at(-1)).toBeLessThanOrEqual(heldUpMsMax);
   expect(await agent.stop()).toBe(0);
 }
 

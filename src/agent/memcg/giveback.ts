@@ -2,12 +2,14 @@
  * Gives back as much as possible by a deadline, across all cgroups (SPEC 5a). What goes next is core/giveback.ts's to
  * say; here it is carried out in rounds, each of which evicts like a run: in batches, with a look around before each.
  */
+import { within } from "../../base/clock.ts";
 import { messageOf } from "../../base/fault.ts";
 import { isAbove } from "../../core/pressure.ts";
 import { chooseSwappiness } from "../../core/eviction.ts";
 import {
   agingMsPerPageAtStart,
   hasTimeForBatch,
+  isSlowTurn,
   leftOf,
   nextTurnMs,
   planGiveback,
@@ -70,22 +72,36 @@ interface Progress {
   anonPages: number;
   agings: number;
   stuckSeq: number | null;
+  slow: boolean;
   shut: GivebackLeft | null;
 }
 
+export interface MemcgGiveback {
+  readonly outcome: MemcgGivebackOutcome;
+  /** The kernel holds a write beyond the deadline. */
+  readonly late: boolean;
+  /** Resolves when nothing is under way any more; nobody waits for a write that is late. */
+  readonly over: Promise<void>;
+}
+
 /** Faults: what keeps the first look from being made. A target that fails is left, and does not stop the others. */
-export async function givebackMemcg(
-  machinery: MemcgMachinery,
-  request: MemcgGivebackRequest,
-): Promise<MemcgGivebackOutcome> {
+export async function givebackMemcg(machinery: MemcgMachinery, request: MemcgGivebackRequest): Promise<MemcgGiveback> {
   const giveback = new Giveback(machinery, request);
-  try {
-    return await giveback.run();
-  } finally {
+  const rest = (): void => {
     machinery.pressure.forget();
     machinery.refaults.forget();
     machinery.backend.rest();
+  };
+  try {
+    giveback.begin();
+  } catch (error) {
+    rest();
+    throw error;
   }
+  const rounds = giveback.rounds();
+  const over = rounds.then(() => giveback.bookRefaults()).finally(rest);
+  const stop = await within(machinery.clock, request.deadlineMs - machinery.clock.monotonicMs(), rounds);
+  return { outcome: giveback.outcome(stop ?? "deadline"), late: stop === null, over };
 }
 
 class Giveback {
@@ -96,8 +112,10 @@ class Giveback {
   readonly #observations = new Map<CgroupState, RefaultObservation | null>();
   #lookMs = 0;
   #turnMs = turnMsAtStart;
-  /** When the batch that is under way, or was the last of this round, began. */
-  #turnBeganMs: number | null = null;
+  /** The batch that is under way, or was the last of this round. */
+  #turn: { readonly index: number; readonly beganMs: number } | null = null;
+  /** Targets that were slow when this round began: they have their turn, the others being done. */
+  #slowAtStart: ReadonlySet<number> = new Set();
   #agingMsPerPage = agingMsPerPageAtStart;
   #batches = 0;
 
@@ -106,15 +124,18 @@ class Giveback {
     this.#request = request;
   }
 
-  async run(): Promise<MemcgGivebackOutcome> {
+  /** Looks at what is there. */
+  begin(): void {
     this.#look(true);
     const swapFreePages = this.#swapFreePages();
     for (const target of this.#machinery.registry.targets()) {
       this.#targets.push(target);
       this.#progress.push(this.#begin(target, swapFreePages));
     }
-    const stop = await this.#rounds();
-    this.#bookRefaults();
+  }
+
+  /** What was done by now. */
+  outcome(stop: GivebackStop): MemcgGivebackOutcome {
     return {
       filePages: this.#freed("filePages"),
       anonPages: this.#freed("anonPages"),
@@ -134,7 +155,7 @@ class Giveback {
         : this.#stallsTooMuch(target)
           ? "pressure"
           : null;
-    return { reach, filePages: 0, anonPages: 0, agings: 0, stuckSeq: null, shut };
+    return { reach, filePages: 0, anonPages: 0, agings: 0, stuckSeq: null, slow: false, shut };
   }
 
   /** As in a run: what stalled too much since its last one is left alone. Its waiting period goes on. */
@@ -144,7 +165,8 @@ class Giveback {
     return isAbove(percent, settings.period_psi_percent_limit);
   }
 
-  async #rounds(): Promise<GivebackStop> {
+  /** Evicts and ages until there is nothing to do, or no time. */
+  async rounds(): Promise<GivebackStop> {
     for (let round = 0; round < roundsMax; round++) {
       const step = planGiveback(this.#holdings(), this.#limits());
       if (step.do === "stop") return step.why;
@@ -198,11 +220,21 @@ class Giveback {
   }
 
   /** As `#stopReason`, asked before each batch: from one to the next is a turn, with the looks and readings in it. */
-  #stopBeforeBatch(target: TargetState): EndReason | null {
+  #stopBeforeBatch(index: number, target: TargetState): EndReason | null {
     const nowMs = this.#machinery.clock.monotonicMs();
-    if (this.#turnBeganMs !== null) this.#turnMs = nextTurnMs(this.#turnMs, nowMs - this.#turnBeganMs);
-    this.#turnBeganMs = nowMs;
+    if (this.#turn !== null) this.#learnTurn(this.#turn.index, nowMs - this.#turn.beganMs);
+    this.#turn = { index, beganMs: nowMs };
+    const wasSlow = this.#slowAtStart.has(index);
+    if (this.#progress[index]?.slow === true && !wasSlow) return "stopped";
     return this.#stopReason(target);
+  }
+
+  /** A target that holds up the others is put behind them, and what it took says nothing of theirs. */
+  #learnTurn(index: number, tookMs: number): void {
+    const progress = this.#progress[index];
+    if (progress === undefined) return;
+    if (isSlowTurn(tookMs) && !progress.slow) progress.slow = true;
+    else this.#turnMs = nextTurnMs(this.#turnMs, tookMs);
   }
 
   async #age(indexes: readonly number[]): Promise<void> {
@@ -235,7 +267,8 @@ class Giveback {
     const jobs = this.#jobsOf(takes);
     if (jobs.length === 0) return;
     using guards = this.#request.ignorePressure ? null : new EvictionGuards(pressure);
-    this.#turnBeganMs = null;
+    this.#turn = null;
+    this.#slowAtStart = new Set(takes.flatMap(({ index }) => (this.#progress[index]?.slow === true ? [index] : [])));
     const takeOf = new Map(jobs.map(({ target, take }) => [target, take]));
     const ends = evictTargets(jobs, {
       clock,
@@ -243,7 +276,7 @@ class Giveback {
       pace,
       counter,
       guards: guards ?? noGuards,
-      stopReason: (target) => this.#stopBeforeBatch(target),
+      stopReason: (target) => this.#stopBeforeBatch(takeOf.get(target)?.index ?? -1, target),
       isGone: (target) => this.#isGone(target),
     });
     for await (const { target, why, error, batches, filePages, anonPages } of ends) {
@@ -254,7 +287,7 @@ class Giveback {
       progress.filePages += filePages;
       progress.anonPages += anonPages;
       // What gives nothing once gives nothing again: without this a round could repeat itself.
-      if (why === "no_progress" || filePages + anonPages === 0) progress.stuckSeq = take.seq;
+      if (why === "no_progress" || (why !== "stopped" && filePages + anonPages === 0)) progress.stuckSeq = take.seq;
       this.#ended(take.index, why, error);
     }
   }
@@ -327,7 +360,7 @@ class Giveback {
     this.#observations.set(cgroup, refaults.judge(cgroup, settings.refault_percent_limit, true));
   }
 
-  #bookRefaults(): void {
+  bookRefaults(): void {
     const freed = new Map<CgroupState, number>();
     for (const [index, { cgroup }] of this.#targets.entries()) {
       const { filePages, anonPages } = this.#progress[index] ?? lost;
@@ -368,6 +401,7 @@ const lost: Progress = {
   anonPages: 0,
   agings: 0,
   stuckSeq: null,
+  slow: false,
   shut: "error",
 };
 

@@ -12,7 +12,7 @@ import { readMachineSeed } from "../../system/machine-id.ts";
 import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { Events } from "../events.ts";
-import type { MemcgGivebackOutcome, MemcgGivebackRequest } from "./giveback.ts";
+import type { MemcgGiveback, MemcgGivebackOutcome, MemcgGivebackRequest } from "./giveback.ts";
 import type { LruGenFile } from "./lru-gen.ts";
 import { MachineryKeeper } from "./machinery.ts";
 import { MemcgRegistry, type TargetState } from "./registry.ts";
@@ -49,7 +49,7 @@ export class MemcgService {
   #rules: RuleBook;
   #stopping = false;
   #running: Promise<MemcgRunReport> | null = null;
-  #givingBack: Promise<MemcgGivebackOutcome> | null = null;
+  #givingBack: Promise<unknown> | null = null;
   #runs = 0;
   /** Runs that were not asked for: each spreads what follows it by a factor of its own. */
   #ordinal = 0;
@@ -169,16 +169,25 @@ export class MemcgService {
       throw new Fault("invalid", message);
     }
     if (this.#givingBack !== null) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
-    this.#givingBack = this.#giveback(request);
-    try {
-      return await this.#givingBack;
-    } finally {
-      this.#givingBack = null;
-      this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
-    }
+    const begun = this.#giveback(request);
+    this.#givingBack = begun
+      .then(({ over }) => over)
+      .catch(() => null)
+      .finally(() => {
+        this.#givingBack = null;
+        this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+      });
+    const { outcome, late } = await begun;
+    if (!late) await this.#givingBack;
+    return outcome;
   }
 
-  async #giveback(request: Omit<MemcgGivebackRequest, "stopReason">): Promise<MemcgGivebackOutcome> {
+  /** Resolves when a giveback has ended, with what the kernel held beyond its deadline. */
+  async givenBack(): Promise<void> {
+    await this.#givingBack;
+  }
+
+  async #giveback(request: Omit<MemcgGivebackRequest, "stopReason">): Promise<MemcgGiveback> {
     const { clock } = this.#options;
     const run = this.#running?.catch(() => null) ?? null;
     // `run` returns what it did by then, so a null is the deadline's.
@@ -190,9 +199,9 @@ export class MemcgService {
     const stopReason = (target: TargetState): EndReason | null => this.#stopReason(target);
     // Loaded when it is asked for: most daemons never are.
     const { givebackMemcg } = await import("./giveback.ts");
-    const outcome = await givebackMemcg(machinery, { ...request, stopReason });
+    const giveback = await givebackMemcg(machinery, { ...request, stopReason });
     this.#noteSaved(machinery.pageBytes);
-    return outcome;
+    return giveback;
   }
 
   async #run(asked: boolean, dryRun: boolean): Promise<MemcgRunReport> {

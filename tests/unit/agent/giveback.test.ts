@@ -122,6 +122,42 @@ describe("giving back", () => {
     expect(kernel.clock.monotonicMs() - startMs).toBeLessThanOrEqual(1000);
   });
 
+  test("what holds it up comes after all others", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/busy", { anonPages: 0, filePages: 100_000 });
+    kernel.add("/cold", { anonPages: 0, filePages: 50_000 });
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    const busy = `- ${kernel.id("/busy")} `;
+    kernel.meets = (command) => {
+      if (command.startsWith(busy)) kernel.clock.advance(600);
+      return null;
+    };
+    await giveback(serving, 2000);
+    expect(kernel.usagePages("/cold")).toBe(0);
+  });
+
+  test("answers at the deadline though the kernel holds a write, and is over when that ends", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", { anonPages: 0, filePages: 200_000 });
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    const write = Promise.withResolvers<void>();
+    kernel.holds = () => write.promise;
+    const answer = giveback(serving, 1000);
+    await kernel.clock.pass(0);
+    await kernel.clock.pass(1000);
+    const outcome = await answer;
+    expect(outcome.filePages).toBe(0);
+    expect(leftPages(outcome)).toEqual({ deadline: 200_000 });
+    expect(serving.service.running).toBe(true);
+    expect(await giveback(serving, 1000).then(() => "", messageOf)).toContain("under way already");
+    write.resolve();
+    await serving.service.givenBack();
+    expect(serving.service.running).toBe(false);
+    expect(serving.commands("-")).toHaveLength(1);
+  });
+
   test("an aging that takes longer than it was thought to is not tried again without the time", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", { anonPages: 0, filePages: 100_000 });

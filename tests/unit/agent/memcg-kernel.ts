@@ -44,6 +44,8 @@ export class MemcgKernel implements Disposable {
   readonly commands: string[] = [];
   /** Asked before each command; it may also change the machine. */
   meets: (command: string) => Accident = () => null;
+  /** What each command waits for, off the event loop. */
+  holds: () => Promise<void> = () => Promise.resolve();
   /** How long a command takes, in milliseconds. */
   commandMs = 5;
   /** Pages that an eviction frees at most, whatever it is asked for. */
@@ -310,6 +312,7 @@ export class MemcgKernel implements Disposable {
       this.clock.advance(this.commandMs);
       const accident = this.meets(command);
       await new Promise((resolve) => setImmediate(resolve));
+      await this.holds();
       if (accident instanceof Fault) throw accident;
       if (accident === "interrupted") {
         if (command.startsWith("-")) this.#evict(command.split(" "), 0.5);

@@ -4,6 +4,7 @@ import {
   compactionMs,
   givebackLefts,
   hasTimeForSlab,
+  isSlowTurn,
   leftOf,
   nextTurnMs,
   planGiveback,
@@ -25,7 +26,7 @@ function generations(filePages: readonly number[], agesSecs = [400, 300, 200, 10
 }
 
 function holding(filePages: readonly number[], change: Partial<Holding> = {}): Holding {
-  const base = { agesKnown: true, agings: 0, swap: false, stuckSeq: null, shut: null };
+  const base = { agesKnown: true, agings: 0, swap: false, stuckSeq: null, slow: false, shut: null };
   return { generations: generations(filePages), ...base, ...change };
 }
 
@@ -158,6 +159,16 @@ const steps: readonly {
     step: { do: "evict", takes: [take(1, 8, 5)] },
   },
   {
+    name: "what is slow, after the aging of all others",
+    holdings: [holding([900, 0, 0, 0], { slow: true }), holding([0, 0, 0, 700])],
+    step: { do: "age", indexes: [1] },
+  },
+  {
+    name: "what is slow, when nothing else is left",
+    holdings: [holding([900, 0, 0, 0], { slow: true }), holding([0, 0, 0, 700], { agings: 2 })],
+    step: { do: "evict", takes: [take(0, 7, 900)] },
+  },
+  {
     name: "anonymous pages without swap",
     holdings: [holding([], { generations: anon(500) })],
     step: { do: "stop", why: "nothing_left" },
@@ -214,6 +225,13 @@ describe("the time that is left", () => {
     [20, 19, 19],
   ])("a batch of %d ms, then one of %d: the next may take %d", (turnMs, tookMs, expected) => {
     expect(nextTurnMs(turnMs, tookMs)).toBeCloseTo(expected);
+  });
+
+  test.each([
+    [100, false],
+    [101, true],
+  ])("a turn of %d ms is slow: %p", (tookMs, expected) => {
+    expect(isSlowTurn(tookMs)).toBe(expected);
   });
 
   test.each([
