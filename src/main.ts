@@ -2,26 +2,15 @@
  * Where the program starts: as the daemon's second stage, as the child that compacts, or as a command. What is loaded
  * from here on is only what that one needs.
  */
-import { isFault } from "./base/fault.ts";
 import { compactChildWord } from "./agent/compact/word.ts";
 import { readHandover } from "./cli/handover.ts";
-import { noHugePages } from "./system/libc.ts";
-import { readSparingly } from "./system/executable-pages.ts";
-
-/** Without /proc, or where it is forbidden, the pages stay: that costs memory and nothing else. */
-function whereItCan(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!isFault(error)) throw error;
-  }
-}
 
 async function start(): Promise<number> {
-  whereItCan(noHugePages);
-  whereItCan(readSparingly);
   const handover = readHandover(process.env, process.pid);
   if (handover !== null) {
+    // Before the daemon is loaded. A command is over too soon to gain by it: it leaves as much, and takes longer.
+    const { startSparingly } = await import("./system/executable-pages.ts");
+    startSparingly();
     const { serveHere } = await import("./cli/verbs/serve-here.ts");
     return serveHere(handover);
   }

@@ -6,7 +6,8 @@
  *     00200000-03c00000 r-xp 00000000 fe:00 1234      /usr/bin/mem-agent
  */
 import { closeSync, openSync } from "node:fs";
-import { cachedPages, dropUnmapped, letGo, pageOut, readByPage, splitMapping } from "./libc.ts";
+import { isFault } from "../base/fault.ts";
+import { cachedPages, dropUnmapped, letGo, noHugePages, pageOut, readByPage, splitMapping } from "./libc.ts";
 import { pageBytes } from "./page-size.ts";
 import { malformed, readText } from "./pseudo-file.ts";
 
@@ -54,9 +55,14 @@ export function readsCodeAhead(kernelRelease: string): boolean {
   return major > 6 || (major === 6 && minor >= 16);
 }
 
-/** `readOwnFilesByPage`, in the way that this kernel needs. */
-export function readSparingly(): void {
-  readOwnFilesByPage(readsCodeAhead(readText("/", "/proc/sys/kernel/osrelease")));
+/** To be the first act of a process that stays. Where the kernel or a policy forbids it the pages stay, no more. */
+export function startSparingly(): void {
+  try {
+    noHugePages();
+    readOwnFilesByPage(readsCodeAhead(readText("/", "/proc/sys/kernel/osrelease")));
+  } catch (error) {
+    if (!isFault(error)) throw error;
+  }
 }
 
 /**
