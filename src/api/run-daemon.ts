@@ -8,6 +8,7 @@ import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
 import type { SettingsOverrides } from "../config/schema.ts";
 import { ServiceManager, watchdogPeriodMs } from "../system/notify.ts";
+import { endSwiftly } from "../system/executable-pages.ts";
 import { ControlSocket } from "./control-socket.ts";
 
 export interface RunDaemonOptions {
@@ -81,7 +82,11 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
 /** Resolves with the name of the signal that asks for the end. From here on none ends the process by itself. */
 function endSignal(): Promise<string> {
   return new Promise((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
+    for (const name of ["SIGTERM", "SIGINT"] as const)
+      process.once(name, () => {
+        endSwiftly();
+        resolve(name);
+      });
   });
 }
 

@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { isFault } from "../base/fault.ts";
-import { cachedPages, dropUnmapped, letGo, noHugePages, pageOut, readByPage, splitMapping } from "./libc.ts";
+import { cachedPages, dropUnmapped, letGo, noHugePages, pageOut, readAhead, readByPage, splitMapping } from "./libc.ts";
 import { pageBytes } from "./page-size.ts";
 import { malformed, readText } from "./pseudo-file.ts";
 
@@ -77,6 +77,18 @@ export function readOwnFilesByPage(splitCode: boolean): void {
     readByPage(startAddress, bytes);
     if (!splitCode || !permissions.includes("x")) continue;
     for (let at = codeBytes; at + codeBytes < bytes; at += 2 * codeBytes) splitMapping(startAddress + at, codeBytes);
+  }
+}
+
+/**
+ * The process is about to end: it needs much of its code once more, and soon, and keeps none of it. Read by page from a
+ * slow disk that took seconds. Never throws.
+ */
+export function endSwiftly(): void {
+  try {
+    for (const { startAddress, bytes } of loaded ?? []) readAhead(startAddress, bytes);
+  } catch (error) {
+    if (!isFault(error)) throw error;
   }
 }
 

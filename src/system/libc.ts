@@ -117,6 +117,7 @@ export function noHugePages(): void {
   if (libc().prctl(prSetThpDisable, 1, 0, 0, 0) !== 0) throw failure("switch off huge pages for this process");
 }
 
+const madvNormal = 0;
 const madvRandom = 1;
 const madvDontNeed = 4;
 const madvDontDump = 16;
@@ -128,6 +129,11 @@ const madvPageOut = 21;
  */
 export function readByPage(address: number, bytes: number): void {
   if (libc().madvise(address, bytes, madvRandom) !== 0) throw failure("switch off readahead of own pages");
+}
+
+/** madvise(MADV_NORMAL): takes back `readByPage`. */
+export function readAhead(address: number, bytes: number): void {
+  if (libc().madvise(address, bytes, madvNormal) !== 0) throw failure("switch readahead of own pages on");
 }
 
 /** madvise(MADV_DONTNEED): takes these pages out of the process. What was written to a private mapping is lost. */

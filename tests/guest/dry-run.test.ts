@@ -56,11 +56,12 @@ async function forecastOf(guest: Guest): Promise<number> {
   return forecast;
 }
 
-/** The generations are there already: the first run may evict. */
+/** The generations are there already: the first run may evict, and without a price it takes no sample first. */
 async function evictedAfterwards(guest: Guest): Promise<number> {
   await using agent = await GuestAgent.serve(
     guest,
-    "--memcg-period-secs 600 --memcg-eviction-run-aging-count-min 0 --memcg-eviction-psi-percent-limit 100",
+    "--memcg-period-secs 600 --memcg-period-min-secs 600 --memcg-eviction-run-aging-count-min 0 " +
+      "--memcg-refault-percent-limit 0 --memcg-eviction-psi-percent-limit 100",
   );
   const evicted = await guest.until(
     async () => {

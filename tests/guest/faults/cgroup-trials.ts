@@ -147,9 +147,9 @@ async function removeUnderEviction(
 ): Promise<{ readonly leftMiB: number; readonly vanished: boolean; readonly ends: string }> {
   const { guest } = scene;
   const before = (await scene.status()).memcg.ends;
-  await scene.json("/v1/memcg", "PATCH", '{"period_secs":600}');
+  await scene.json("/v1/memcg", "PATCH", '{"period_secs":600,"period_min_secs":600}');
   await coldCache(guest, "doomed", sizeMiB);
-  await scene.json("/v1/memcg", "PATCH", '{"period_secs":1}');
+  await scene.json("/v1/memcg", "PATCH", '{"period_secs":1,"period_min_secs":1}');
   // An eviction may end with the little that an aging in the middle of the writing left behind: half is more than that.
   const doomed = await guest.sh(`exec swarm doom ${cgroupRoot}/doomed ${sizeMiB / 2}`, { timeoutMs: 90_000 });
   await scene.moreRuns(2);
