@@ -7,6 +7,8 @@ const agent = new MemAgent({
     memcg: {
       period_secs: 600,
       spread_percent: 0,
+      // All at once, without a sample first.
+      refault_percent_limit: 0,
       disabled: true,
       cgroups: [{ path, disabled: false, period_secs: 600 }],
     },
