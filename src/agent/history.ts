@@ -1,5 +1,5 @@
 /**
- * What the runs of the last day did, minute by minute, in one array of a fixed size: 40 KiB, however many runs there are.
+ * What the runs of the last day did, minute by minute, in one array of a fixed size: 46 KiB, however many runs there are.
  * It goes with the process.
  */
 import type { EndReason } from "../core/reason.ts";
