@@ -141,6 +141,10 @@ export class TargetState {
     return pages;
   }
 
+  get sizePages(): number {
+    return this.pagesUpTo(Infinity, "anon") + this.pagesUpTo(Infinity, "file");
+  }
+
   /** Pages of it were evicted. */
   book({ filePages, anonPages }: Freed): void {
     this.evictedFilePages += filePages;

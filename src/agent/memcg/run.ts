@@ -15,6 +15,7 @@ import {
   notePaceEviction,
   paceLimits,
   quietMs,
+  samplePagesMin,
   type PaceLimits,
 } from "../../core/pace.ts";
 import { isAbove } from "../../core/pressure.ts";
@@ -255,7 +256,7 @@ class MemcgRun {
       nowMs,
       limits,
       idle: cgroup.cpu !== null && nowMs - cgroup.cpu.busyMs >= quietMs(target.generation(0)?.ageMs ?? 0),
-      sizePages: target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file"),
+      sizePages: target.sizePages,
       pageBytes,
       costly: cgroup.judgement.verdict === "costly",
     });
@@ -275,7 +276,9 @@ class MemcgRun {
   /** Whoever used the CPU since the last run is busy; a cgroup of which that cannot be known counts as busy. */
   #noteCpu(targets: readonly TargetState[]): void {
     const { root, tree, clock } = this.#machinery;
-    for (const cgroup of new Set(targets.map((target) => target.cgroup))) {
+    // Of what is smaller than a sample all goes at once: nobody asks whether it is idle.
+    const worth = targets.filter((target) => target.sizePages >= samplePagesMin);
+    for (const cgroup of new Set(worth.map((target) => target.cgroup))) {
       const usageUs = nullIfFault(() => readCpuUsageUs(root, tree, cgroup.path));
       cgroup.cpu = usageUs === null ? null : noteCpu(cgroup.cpu, usageUs, clock.monotonicMs());
     }
