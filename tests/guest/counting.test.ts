@@ -22,8 +22,9 @@ async function countsAsTheKernel(guest: Guest): Promise<void> {
   // Reclaimed by its limit all the time.
   await guest.sh("echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir -p /sys/fs/cgroup/limited");
   await guest.sh("echo 16M >/sys/fs/cgroup/limited/memory.max");
-  await guest.spawn(`${joining("both")} && ${writing("grows", 64)}`);
-  await guest.spawn(`${joining("limited")} && ${writing("limited", 48)}`);
+  // Small beside what is cold: a cgroup that reads much for the first time gives nothing meanwhile.
+  await guest.spawn(`${joining("both")} && ${writing("grows", 256)}`);
+  await guest.spawn(`${joining("limited")} && ${writing("limited", 48 * 1024)}`);
   const before = await oursMiB(guest, "both");
   await using agent = await GuestAgent.serve(
     guest,
@@ -54,8 +55,8 @@ async function countsAsTheKernel(guest: Guest): Promise<void> {
 }
 
 /** A loop that fills a file again and again. */
-function writing(file: string, mibs: number): string {
-  const write = `dd if=/dev/zero of=/data/${file} bs=1M count=${mibs} 2>/dev/null`;
+function writing(file: string, kibs: number): string {
+  const write = `dd if=/dev/zero of=/data/${file} bs=64k count=${kibs / 64} 2>/dev/null`;
   return `while :; do ${write}; rm /data/${file}; done`;
 }
 
