@@ -5,8 +5,7 @@
  *      node     0
  *               1        528          0        5122     generation, age in ms, anon pages, file pages
  *
- * Oldest generation first. `lru_gen_full` marks pages of a type that has no such generation with `x`, and puts lines of
- * counters (`0R`, `17e`, or without letters on 6.1) after each generation, further to the right; they are passed over.
+ * Oldest generation first.
  *
  * This is the hot path: a machine may have thousands of cgroups, and garbage made here stays as private memory of the
  * agent. So nothing is allocated for a cgroup that the last scan had seen: the same bytes of id and path give the
@@ -71,8 +70,6 @@ const letterN = 0x6e;
 /** The kernel has 4 (MAX_NR_GENS); more than this is no lru_gen text. */
 const generationsMax = 16;
 const numbersPerGeneration = 4;
-/** Lines of counters in lru_gen_full begin with 12 blanks and more, generations with 10 at most. */
-const counterIndent = 12;
 const nodesMax = 1024;
 
 /** One generation line as it is taken apart; a field for each, so that nothing is allocated. */
@@ -82,8 +79,6 @@ class Line {
   anonPages = 0;
   filePages = 0;
   columns = 0;
-  /** Bit N: column N ends in a letter. */
-  letters = 0;
 }
 
 /** Scans texts one after the other, and remembers the names of the last one. */
@@ -144,7 +139,7 @@ export class LruGenScanner {
     // A line without indent is no part of the nodes before it. Right after `memcg` it may be the rest of a path.
     if (start < end && bytes[start] !== blank && this.#nodes > 0) this.#flush(visit);
     const at = skipBlanks(bytes, start, end);
-    const taken = bytes[at] === letterN ? this.#takeNode(bytes, at, end) : this.#takeGeneration(bytes, start, at, end);
+    const taken = bytes[at] === letterN ? this.#takeNode(bytes, at, end) : this.#takeGeneration(bytes, at, end);
     if (!taken || at === start) this.#reject();
   }
 
@@ -162,15 +157,11 @@ export class LruGenScanner {
     return true;
   }
 
-  #takeGeneration(bytes: Uint8Array, start: number, at: number, end: number): boolean {
+  #takeGeneration(bytes: Uint8Array, at: number, end: number): boolean {
     const line = this.#line;
-    if (!splitLine(bytes, at, end, line)) return false;
-    if (at - start >= counterIndent) return true;
-    const marks = line.letters >> 2;
-    if (line.columns !== numbersPerGeneration || (line.letters & 0b11) !== 0) return false;
+    if (!splitLine(bytes, at, end, line) || line.columns !== numbersPerGeneration) return false;
     if (line.seq < 0 || line.seq > Number.MAX_SAFE_INTEGER) return false;
-    // Marked for both types: lru_gen_full lists it, but it is not there.
-    return marks === 0b11 || this.#name < 0 || this.#store(line);
+    return this.#name < 0 || this.#store(line);
   }
 
   #store(line: Line): boolean {
@@ -275,10 +266,6 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= zero && byte <= zero + 9;
 }
 
-function isLetter(byte: number | undefined): boolean {
-  return byte !== undefined && ((byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a));
-}
-
 function wordAt(bytes: Uint8Array, at: number, end: number, word: string): boolean {
   if (at + word.length > end) return false;
   for (let index = 0; index < word.length; index++) {
@@ -313,7 +300,6 @@ function nodeLine(bytes: Uint8Array, start: number, end: number): number {
 /** Takes a line of numbers apart. False where it is something else. One loop without calls: most of a scan is this. */
 function splitLine(bytes: Uint8Array, start: number, end: number, line: Line): boolean {
   line.columns = 0;
-  line.letters = 0;
   let at = start;
   while (at < end) {
     const negative = bytes[at] === minus;
@@ -323,11 +309,7 @@ function splitLine(bytes: Uint8Array, start: number, end: number, line: Line): b
     let byte = bytes[at] ?? 0;
     for (; at < end && byte >= zero && byte <= zero + 9; byte = bytes[++at] ?? 0) value = value * 10 + (byte - zero);
     if (at === first || at - first > 20) return false;
-    if (at < end && byte !== blank && isLetter(byte)) {
-      line.letters |= 1 << Math.min(line.columns, 30);
-      at++;
-    }
-    if (at < end && bytes[at] !== blank) return false;
+    if (at < end && byte !== blank) return false;
     setColumn(line, negative ? -value : value);
     while (at < end && bytes[at] === blank) at++;
   }

@@ -1,7 +1,9 @@
 /**
- * The multi-gen LRU's files: `/sys/kernel/debug/lru_gen` (read and command), `lru_gen_full` (read only), and
- * `/sys/kernel/mm/lru_gen/enabled`. Linux 6.1, Documentation/admin-guide/mm/multigen_lru.rst. For the form of the
- * text see lru-gen-scan.ts.
+ * The multi-gen LRU's files: `/sys/kernel/debug/lru_gen` (read and command) and `/sys/kernel/mm/lru_gen/enabled`.
+ * Linux 6.1, Documentation/admin-guide/mm/multigen_lru.rst. For the form of the text see lru-gen-scan.ts.
+ *
+ * Kernel lockdown closes lru_gen, since it can be written. `lru_gen_full` stays readable then, but shows only what could
+ * not be aged or evicted: `prerequisites.ts` finds lru_gen denied and chooses memory.reclaim.
  *
  * Commands, several in one write, one a line:
  *
@@ -12,13 +14,12 @@
  * with its errno, and those before it have run. The kernel ignores memory.min and memory.low here.
  */
 import { closeSync, constants, openSync } from "node:fs";
-import { Fault, errnoOf, faultFrom, isFault } from "../base/fault.ts";
+import { Fault, errnoOf, faultFrom } from "../base/fault.ts";
 import { LruGenScanner, type LruGenScan, type LruGenVisitor } from "./lru-gen-scan.ts";
 import { writeOnPool } from "./pool-write.ts";
 import { PseudoFile, malformed, readText, under, writePath } from "../system/pseudo-file.ts";
 
 export const lruGenPath = "/sys/kernel/debug/lru_gen";
-export const lruGenFullPath = "/sys/kernel/debug/lru_gen_full";
 export const lruGenEnabledPath = "/sys/kernel/mm/lru_gen/enabled";
 /** Every part of the multi-gen LRU: the lists, and clearing accessed bits in batches of leaf and other entries. */
 export const lruGenEnabledAll = 7;
@@ -55,36 +56,27 @@ export type WriteEnd = "done" | "interrupted";
 
 /** The open file: one descriptor to read, one to write. */
 export class LruGen implements Disposable {
-  /** Which file is read: lru_gen_full where lru_gen may not be. */
-  readonly path: string;
   readonly #file: PseudoFile;
   readonly #scanner = new LruGenScanner();
   #writeFd: number | null;
   #writing = false;
   #closing = false;
 
-  /**
-   * Opens lru_gen to read and write. Where kernel lockdown denies that, opens lru_gen_full to read, and `canCommand`
-   * is false. Faults: `missing` (no debugfs, or no multi-gen LRU in this kernel), `denied`, `io`.
-   */
+  /** Opens lru_gen to read and write. Faults: `missing` (no debugfs, or no multi-gen LRU in this kernel), `denied`, `io`. */
   static open(root: string): LruGen {
+    const path = under(root, lruGenPath);
+    const file = PseudoFile.open(path);
     try {
-      const file = PseudoFile.open(under(root, lruGenPath));
-      return new LruGen(lruGenPath, file, openToWrite(under(root, lruGenPath)));
+      return new LruGen(file, openToWrite(path));
     } catch (error) {
-      if (!isFault(error, "denied")) throw error;
-      return new LruGen(lruGenFullPath, PseudoFile.open(under(root, lruGenFullPath)), null);
+      file[Symbol.dispose]();
+      throw error;
     }
   }
 
-  private constructor(path: string, file: PseudoFile, writeFd: number | null) {
-    this.path = path;
+  private constructor(file: PseudoFile, writeFd: number) {
     this.#file = file;
     this.#writeFd = writeFd;
-  }
-
-  get canCommand(): boolean {
-    return this.#writeFd !== null;
   }
 
   /**
@@ -106,7 +98,7 @@ export class LruGen implements Disposable {
    * that this kernel does not take; so too when the cgroup was removed), `denied`, `busy` (a write is under way), `io`.
    */
   async write(commands: readonly string[]): Promise<WriteEnd> {
-    if (this.#writeFd === null) throw new Fault("denied", `cannot command lru_gen: it may only be read; see lockdown`);
+    if (this.#writeFd === null) throw new Fault("io", "cannot command lru_gen: it was closed; open it again");
     if (this.#writing) throw new Fault("busy", "cannot command lru_gen: another write is under way; wait for it");
     if (commands.length === 0) return "done";
     this.#writing = true;

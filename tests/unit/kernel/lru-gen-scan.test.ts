@@ -118,54 +118,6 @@ function cgroup(
   };
 }
 
-describe("lru_gen_full", () => {
-  const rows: readonly [string, string, readonly number[][]][] = [
-    [
-      "6.1: counters without letters",
-      `memcg     1 /
- node     0
-          0       6100          0           0 
-                     0          0r          0e          0p          0r          0e          0p
-                     1          0r          0e          0p          0r          0e          0p
-                                0           0           0           0           0           0 
-          1       6100          0        9095 
-                     0          0           0           0           0           0           0 
-                                0           0           0           0           0           0 
-`,
-      [
-        [0, 6100, 0, 0],
-        [1, 6100, 0, 9095],
-      ],
-    ],
-    [
-      "7.2: a generation that is not there, one that has file pages alone, and the youngest",
-      `memcg 28 /a
- node     0
-          4       7000          0x          0x
-                     0          0x          0x          0x          0x          0x          0x
-                                0x          0x          0x          0x
-          5       6284          0x        530 
-                     0          0x          0x          0x          0r          0e          0p
-                                0x          0x          0x          0x
-          6         12       1091          7 
-                     0          0R         17T          0x          0R          4T          0x
-                               12T          3Y          1F          0A
-`,
-      [
-        [5, 6284, 0, 530],
-        [6, 12, 1091, 7],
-      ],
-    ],
-  ];
-  for (const [name, text, generations] of rows) {
-    test(name, () => {
-      const [only] = parseLruGen(text);
-      expect(only).toEqual(cgroup(only?.id ?? "", only?.path ?? "", [generations]));
-      expect(scanned(text)).toMatchObject({ cgroups: 1, malformedLines: 0 });
-    });
-  }
-});
-
 describe("a line that is not understood costs its cgroup and no other", () => {
   const broken: readonly [string, string][] = [
     ["a newline in a name", cgroupText("2", "/bad\nname")],
@@ -181,6 +133,7 @@ describe("a line that is not understood costs its cgroup and no other", () => {
     ["a generation number beyond what a number holds", "memcg 2 /bad\n node 0\n 9007199254740993 2 3 4\n"],
     ["a generation number below zero", "memcg 2 /bad\n node 0\n -1 2 3 4\n"],
     ["a mark on the generation's number", "memcg 2 /bad\n node 0\n 1x 2 3 4\n"],
+    ["a mark on a size, as lru_gen_full has", "memcg 2 /bad\n node 0\n 1 2 3x 4\n"],
     ["an empty line", "memcg 2 /bad\n node 0\n\n 1 2 3 4\n"],
   ];
   for (const [name, text] of broken) {

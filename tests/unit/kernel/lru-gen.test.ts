@@ -46,7 +46,6 @@ describe("LruGen", () => {
   test("writes all commands at once, one a line", async () => {
     using tree = new Tree({ [lruGenPath]: "" });
     using lruGen = LruGen.open(tree.root);
-    expect(lruGen.canCommand).toBe(true);
     expect(await lruGen.write(["+ 1 0 3 0", "+ 2 0 3 0"])).toBe("done");
     expect(tree.read(lruGenPath)).toBe("+ 1 0 3 0\n+ 2 0 3 0");
     expect(await lruGen.write([])).toBe("done");
@@ -70,6 +69,8 @@ describe("LruGen", () => {
     expect(await written).toBe("done");
     expect(tree.read(lruGenPath)).toBe("+ 1 0 3 0");
     expect(() => lruGen.scan(() => {})).toThrow("closed");
+    const late: unknown = await lruGen.write(["+ 1 0 4 0"]).catch((error: unknown) => error);
+    expect(isFault(late, "io")).toBe(true);
   });
 
   test("tells a kernel without it from a removed file", () => {
