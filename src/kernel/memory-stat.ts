@@ -6,8 +6,8 @@
  *     workingset_refault_file 68
  *
  * Sizes in bytes, events in pages. Each number includes the cgroups below; v1 names those `total_…` and calls anonymous
- * memory `rss`, file memory `cache`, mapped files `mapped_file`. The kernel flushes the numbers lazily (up to 2 s).
- * Before 5.9 refaults are not told apart: `workingset_refault`. v1 has no pgsteal and pgscan here.
+ * memory `rss`, file memory `cache`. The kernel flushes the numbers lazily (up to 2 s).
+ * Before 5.9 refaults are not told apart: `workingset_refault`. v1 has no pgsteal here.
  */
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
 import { numberOf, sumOverReclaimers } from "../system/key-values.ts";
@@ -17,16 +17,12 @@ export interface MemoryStat {
   readonly anonBytes: number;
   /** Page cache with shmem in it. */
   readonly fileBytes: number;
-  readonly shmemBytes: number;
-  readonly fileMappedBytes: number;
   readonly inactiveAnonBytes: number;
   readonly activeAnonBytes: number;
   readonly inactiveFileBytes: number;
   readonly activeFileBytes: number;
-  readonly unevictableBytes: number;
-  /** Pages that reclaim took and looked at since the cgroup was made, by whatever asked for it. Null on v1. */
+  /** Pages that reclaim took since the cgroup was made, by whatever asked for it. Null on v1. */
   readonly stealPages: number | null;
-  readonly scanPages: number | null;
   /** Evicted pages that were read again. Null where the kernel does not count them. */
   readonly refaults: Refaults | null;
 }
@@ -52,15 +48,11 @@ export function parseMemoryStat(text: string): MemoryStat {
   return {
     anonBytes: needed("anon", "rss"),
     fileBytes: needed("file", "cache"),
-    shmemBytes: needed("shmem"),
-    fileMappedBytes: needed("file_mapped", "mapped_file"),
     inactiveAnonBytes: needed("inactive_anon"),
     activeAnonBytes: needed("active_anon"),
     inactiveFileBytes: needed("inactive_file"),
     activeFileBytes: needed("active_file"),
-    unevictableBytes: needed("unevictable"),
     stealPages: numberOf(text, "pgsteal", place) ?? sumOverReclaimers(text, "pgsteal", place),
-    scanPages: numberOf(text, "pgscan", place) ?? sumOverReclaimers(text, "pgscan", place),
     refaults: parseRefaults(text),
   };
 }

@@ -9,56 +9,16 @@
  * With PSI compiled in but switched off the files are not there, or reading them is EOPNOTSUPP.
  */
 import { closeSync, openSync, readSync } from "node:fs";
-import { fileFault, malformed, readPath, under, type Absence } from "../system/pseudo-file.ts";
+import { fileFault, malformed, under, type Absence } from "../system/pseudo-file.ts";
 import type { FsPath } from "../system/path-name.ts";
 
 export type PressureResource = "memory" | "io" | "cpu";
 
-export interface PressureLine {
-  readonly avg10Percent: number;
-  readonly avg60Percent: number;
-  readonly avg300Percent: number;
-  readonly totalUs: number;
-}
-
-export interface Pressure {
-  readonly some: PressureLine;
-  readonly full: PressureLine | null;
-}
-
 const place = "a pressure file";
-const linePattern =
-  /^(some|full) avg10=(\d{1,3}\.\d{2}) avg60=(\d{1,3}\.\d{2}) avg300=(\d{1,3}\.\d{2}) total=(\d{1,20})$/;
-
-/** Parses a whole pressure file. Unknown kinds of line are passed over. Fault `malformed`. */
-export function parsePressure(text: string): Pressure {
-  let some: PressureLine | null = null;
-  let full: PressureLine | null = null;
-  for (const line of text.split("\n")) {
-    if (!line.startsWith("some") && !line.startsWith("full")) continue;
-    const match = linePattern.exec(line);
-    if (match === null) throw malformed(place, "unexpected line", line);
-    const parsed: PressureLine = {
-      avg10Percent: Number(match[2]),
-      avg60Percent: Number(match[3]),
-      avg300Percent: Number(match[4]),
-      totalUs: Number(match[5]),
-    };
-    if (match[1] === "some") some = parsed;
-    else full = parsed;
-  }
-  if (some === null) throw malformed(place, "no line `some`", text);
-  return { some, full };
-}
 
 /** Path of the whole system's pressure. */
 export function systemPressurePath(root: string, resource: PressureResource): string {
   return under(root, `/proc/pressure/${resource}`);
-}
-
-/** Faults: `missing` or `vanished` as asked, `unsupported` (PSI is switched off), `malformed`. */
-export function readPressure(file: FsPath, absence: Absence = "missing"): Pressure {
-  return parsePressure(readPath(file, absence));
 }
 
 /** Room for the line `some`, which comes first and is at most 80 bytes long. */
@@ -66,7 +26,7 @@ const head = Buffer.allocUnsafeSlow(256);
 
 /**
  * Microseconds of `some` stall since boot, made for many files a run: one open, one read, no text.
- * Faults as for `readPressure`.
+ * Faults: `missing` or `vanished` as asked, `unsupported` (PSI is switched off), `malformed`.
  */
 export function readSomeTotalUs(file: FsPath, absence: Absence = "missing"): number {
   let fd: number;

@@ -1,30 +1,23 @@
 /**
  * `/proc/vmstat`: the machine's counters of events, one a line. Documentation/admin-guide/mm (no list is complete).
  *
- *     compact_success 12
- *     pgsteal_kswapd 3400
+ *     compact_isolated 12
+ *     pgsteal_file 3400
  *
  * All count pages or events since boot. Which lines there are depends on how the kernel was built.
  */
-import { numberOf, sumOverReclaimers } from "../system/key-values.ts";
+import { numberOf } from "../system/key-values.ts";
 import { readText } from "../system/pseudo-file.ts";
 
 export interface Vmstat {
   /** Null where the kernel was built without compaction. */
   readonly compaction: CompactionCounters | null;
-  /** Pages that reclaim took and looked at, by whatever asked for it. */
-  readonly stealPages: number;
-  readonly scanPages: number;
   /** What reclaim took, by type, whoever asked for it and of whichever cgroup. */
   readonly stealAnonPages: number;
   readonly stealFilePages: number;
 }
 
 export interface CompactionCounters {
-  /** Times that somebody who wanted memory waited for compaction, and how those ended. */
-  readonly stalls: number;
-  readonly failures: number;
-  readonly successes: number;
   readonly migrateScannedPages: number;
   readonly freeScannedPages: number;
   readonly isolatedPages: number;
@@ -36,8 +29,6 @@ const place = "/proc/vmstat";
 export function parseVmstat(text: string): Vmstat {
   return {
     compaction: parseCompaction(text),
-    stealPages: sumOverReclaimers(text, "pgsteal", place) ?? 0,
-    scanPages: sumOverReclaimers(text, "pgscan", place) ?? 0,
     stealAnonPages: numberOf(text, "pgsteal_anon", place) ?? 0,
     stealFilePages: numberOf(text, "pgsteal_file", place) ?? 0,
   };
@@ -49,14 +40,11 @@ export function readVmstat(root: string): Vmstat {
 }
 
 function parseCompaction(text: string): CompactionCounters | null {
-  const stalls = numberOf(text, "compact_stall", place);
-  if (stalls === null) return null;
+  const migrateScannedPages = numberOf(text, "compact_migrate_scanned", place);
+  if (migrateScannedPages === null) return null;
   const counter = (name: string): number => numberOf(text, name, place) ?? 0;
   return {
-    stalls,
-    failures: counter("compact_fail"),
-    successes: counter("compact_success"),
-    migrateScannedPages: counter("compact_migrate_scanned"),
+    migrateScannedPages,
     freeScannedPages: counter("compact_free_scanned"),
     isolatedPages: counter("compact_isolated"),
   };

@@ -3,28 +3,23 @@
  * proc_pid_status(5), proc_pid_limits(5).
  *
  *     RssAnon:            1796 kB                     in status: pages of its own; RssFile of files, RssShmem shared
- *     CapEff: 000001ffffffffff                        in status: capabilities(7) as a mask
  *     Max open files            1024                 1048576              files        in limits: soft, then hard
  */
 import { accessSync, constants, readdirSync, statSync, writeSync } from "node:fs";
 import { numberNeeded } from "./key-values.ts";
-import { malformed, readText, readTextIfThere, under } from "./pseudo-file.ts";
+import { readText, readTextIfThere, under } from "./pseudo-file.ts";
 
 export interface SelfStatus {
   readonly rssAnonBytes: number;
   readonly rssFileBytes: number;
   readonly rssShmemBytes: number;
   readonly threads: number;
-  /** Times the process gave up the processor, and was made to. */
-  readonly voluntarySwitches: number;
-  readonly involuntarySwitches: number;
-  readonly effectiveCapabilities: bigint;
 }
 
 /** Numbers of capabilities(7) that the agent cares about. */
 export const capability = { dacOverride: 1, sysAdmin: 21, sysResource: 24 } as const;
 
-/** Whether a mask of capabilities, such as `effectiveCapabilities`, holds the one of this number. */
+/** Whether a mask of capabilities, such as CapEff in /proc/self/status, holds the one of this number. */
 export function hasCapability(mask: bigint, number: number): boolean {
   return ((mask >> BigInt(number)) & 1n) === 1n;
 }
@@ -34,16 +29,11 @@ const limitsPath = "/proc/self/limits";
 
 /** Fault `malformed`. */
 export function parseSelfStatus(text: string): SelfStatus {
-  const mask = /^CapEff:\s*([0-9a-f]{1,16})$/m.exec(text)?.[1];
-  if (mask === undefined) throw malformed(statusPath, "no line CapEff");
   return {
     rssAnonBytes: numberNeeded(text, "RssAnon", statusPath) * 1024,
     rssFileBytes: numberNeeded(text, "RssFile", statusPath) * 1024,
     rssShmemBytes: numberNeeded(text, "RssShmem", statusPath) * 1024,
     threads: numberNeeded(text, "Threads", statusPath),
-    voluntarySwitches: numberNeeded(text, "voluntary_ctxt_switches", statusPath),
-    involuntarySwitches: numberNeeded(text, "nonvoluntary_ctxt_switches", statusPath),
-    effectiveCapabilities: BigInt(`0x${mask}`),
   };
 }
 

@@ -6,7 +6,7 @@ import { fileState, type FileState } from "../../kernel/file-state.ts";
 import { hasKernelSymbol, readKernelConfig } from "../../kernel/kernel-config.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { lruGenEnabledPath, lruGenPath, readEnabled } from "../../kernel/lru-gen.ts";
-import { readPressure, systemPressurePath } from "../../kernel/pressure.ts";
+import { readSomeTotalUs, systemPressurePath } from "../../kernel/pressure.ts";
 import { readTextIfThere } from "../../system/pseudo-file.ts";
 import { capability, hasCapability } from "../../system/self.ts";
 
@@ -83,8 +83,8 @@ function readDebugfs(root: string): PrerequisiteFacts["debugfs"] {
 }
 
 function readPressureFact(root: string): PrerequisiteFacts["pressure"] {
-  const pressure = answer(() => readPressure(systemPressurePath(root, "memory")));
-  return pressure === null ? { state: "absent", why: findPressureAbsence(root) } : { state: "ok" };
+  const stallUs = answer(() => readSomeTotalUs(systemPressurePath(root, "memory")));
+  return stallUs === null ? { state: "absent", why: findPressureAbsence(root) } : { state: "ok" };
 }
 
 /** Only asked where pressure is absent: it may read the kernel's configuration, or all its symbols. */

@@ -1,5 +1,5 @@
 /** What the hot workload feels: its cgroup's stall, what came back to it, and how long it takes to read its file. */
-import { parsePressure } from "../../../src/kernel/pressure.ts";
+import { scanSomeTotalUs } from "../../../src/kernel/pressure.ts";
 import type { Guest, GuestProcess } from "../harness/guest.ts";
 
 /** Counters of one moment. */
@@ -24,8 +24,8 @@ export async function readFelt(guest: Guest, hot: GuestProcess, atSecs: number):
   ]);
   return {
     atSecs,
-    memoryStallUs: parsePressure(memory).some.totalUs,
-    ioStallUs: parsePressure(io).some.totalUs,
+    memoryStallUs: stallUs(memory),
+    ioStallUs: stallUs(io),
     refaultedPages: Number(/^workingset_refault_file (\d+)$/m.exec(stat)?.[1]),
     passes: times.length,
   };
@@ -34,4 +34,9 @@ export async function readFelt(guest: Guest, hot: GuestProcess, atSecs: number):
 /** Milliseconds that each reading of the file took, in order. */
 export async function passTimes(hot: GuestProcess): Promise<readonly number[]> {
   return [...(await hot.stdout()).matchAll(/^pass \d+ (\d+)$/gm)].map(([, micros]) => Number(micros) / 1000);
+}
+
+function stallUs(pressure: string): number {
+  const bytes = Buffer.from(`${pressure}\n`);
+  return scanSomeTotalUs(bytes, bytes.length);
 }

@@ -59,18 +59,13 @@ Node 0, zone    DMA32            1           10
 
 test("vmstat: counters, and a kernel without compaction", () => {
   const text =
-    "compact_stall 3\ncompact_fail 1\ncompact_success 2\npgsteal_kswapd 10\npgsteal_direct 5\npgscan_direct 7\npgsteal_anon 4\npgsteal_file 11\n";
+    "compact_migrate_scanned 3\ncompact_free_scanned 2\ncompact_isolated 1\npgsteal_anon 4\npgsteal_file 11\n";
   expect(parseVmstat(text)).toEqual({
     compaction: {
-      stalls: 3,
-      failures: 1,
-      successes: 2,
-      migrateScannedPages: 0,
-      freeScannedPages: 0,
-      isolatedPages: 0,
+      migrateScannedPages: 3,
+      freeScannedPages: 2,
+      isolatedPages: 1,
     },
-    stealPages: 15,
-    scanPages: 7,
     stealAnonPages: 4,
     stealFilePages: 11,
   });
