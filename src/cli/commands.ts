@@ -112,6 +112,18 @@ const helpVerb = verb(
   },
 );
 
+const manVerb = verb(
+  "man",
+  "print the manual as a man page: mem-agent man | man -l -",
+  {
+    section: { type: "positional", description: "8 for mem-agent(8), the default, or 5 for mem-agent.toml(5)" },
+  },
+  async () => {
+    const { man } = await import("./verbs/man.ts");
+    return (invocation) => man(program, invocation);
+  },
+);
+
 const commands: readonly Command[] = [
   serve,
   verb(
@@ -312,6 +324,7 @@ const commands: readonly Command[] = [
     ),
   ]),
   helpVerb,
+  manVerb,
 ];
 
 const about = "gives memory back that nobody uses: evicts cold pages, compacts free memory";

@@ -37,7 +37,8 @@ function argumentEntry(name: string, about: ArgDef): Entry {
   return { name: `--${name} ${value}`, text: about.description ?? "" };
 }
 
-function usageOf(command: LeafCommand, path: string): string {
+/** The command with placeholders for its arguments: `mem-agent loglevelset [flags] LEVEL`. */
+export function usageOf(command: LeafCommand, path: string): string {
   const positionals = Object.entries(command.args).flatMap(([name, about]) => {
     if (about.type !== "positional") return [];
     return [about.required === true ? name.toUpperCase() : `[${name.toUpperCase()}]`];
@@ -50,7 +51,8 @@ function section(title: string, entries: readonly Entry[], terminal: Terminal): 
   return entries.length === 0 ? [] : ["", heading(terminal, title), ...entryLines(entries, terminal)];
 }
 
-function argumentEntries(args: ArgsDef, positional: boolean): Entry[] {
+/** What help says of a command's positional arguments, or of its flags. */
+export function argumentEntries(args: ArgsDef, positional: boolean): Entry[] {
   return Object.entries(args)
     .filter(([, about]) => (about.type === "positional") === positional)
     .map(([name, about]) => argumentEntry(name, about));

@@ -42,6 +42,8 @@ const debianPackages = [
   { name: "prometheus", need: "checkers", present: () => onPath("promtool") },
   { name: "zsh", need: "checkers", present: () => onPath("zsh") },
   { name: "fish", need: "checkers", present: () => onPath("fish") },
+  { name: "man-db", need: "checkers", present: () => onPath("man") },
+  { name: "mandoc", need: "checkers", present: () => onPath("mandoc") },
 ];
 
 function onPath(program) {

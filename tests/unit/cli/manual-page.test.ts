@@ -35,6 +35,11 @@ for (const topic of topics) {
   });
 }
 
+test("no page names the variables whose names build.ts destroys in the executable", async () => {
+  const texts = await Promise.all(topics.map(pageText));
+  expect(texts.filter((text) => /BUN_(?:OPTIONS|BE_BUN)/.test(text))).toEqual([]);
+});
+
 test("words that people look for lead to a topic", () => {
   expect([topicOf("pace"), topicOf("rules"), topicOf("xyzzy")]).toEqual(["how-it-decides", "rules", null]);
 });
