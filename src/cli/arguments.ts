@@ -1,41 +1,42 @@
 /**
  * Reads a command's own arguments strictly by its definition: what is not declared is refused with the nearest right
- * name, and every problem is found before anything is done. Flags of settings are set aside for their own parser, so
- * that a command without them does not load the settings.
+ * name, and every problem is found before anything is done. Flags of settings have a reader of their own, so that a
+ * command without them does not load the settings.
  */
 import type { ArgDef, ArgsDef } from "citty";
+import type { FlagReader } from "../config/flags.ts";
 import { didYouMean } from "../config/nearest.ts";
 
 export type ArgumentValue = string | number | boolean;
 
 export interface ArgumentsRead {
   readonly values: Readonly<Record<string, ArgumentValue>>;
-  /** Flags of settings with what follows each, in order. */
-  readonly rest: readonly string[];
   readonly problems: readonly string[];
 }
 
 interface Reading {
   readonly args: ArgsDef;
-  readonly settingNames: ReadonlySet<string>;
+  readonly settings: SettingReader | null;
   readonly positionals: readonly string[];
   readonly values: Record<string, ArgumentValue>;
-  readonly rest: string[];
   readonly problems: string[];
   positionalCount: number;
 }
 
+/** Reads the flags of settings that may stand among the arguments. */
+export type SettingReader = Pick<FlagReader, "names" | "read">;
+
 /**
  * @param argv what follows the command's name
- * @param settingNames flags of settings, with their dashes, that may stand among the arguments; none for most commands
+ * @param settings null for a command that takes no flags of settings
  */
 export function readArguments(
   args: ArgsDef,
   argv: readonly string[],
-  settingNames: ReadonlySet<string> = new Set(),
+  settings: SettingReader | null = null,
 ): ArgumentsRead {
   const positionals = Object.keys(args).filter((name) => args[name]?.type === "positional");
-  const reading: Reading = { args, settingNames, positionals, values: {}, rest: [], problems: [], positionalCount: 0 };
+  const reading: Reading = { args, settings, positionals, values: {}, problems: [], positionalCount: 0 };
   let at = 0;
   while (at < argv.length) {
     const token = argv[at] ?? "";
@@ -44,7 +45,8 @@ export function readArguments(
       break;
     }
     if (looksLikeFlag(token)) {
-      at += readFlag(token, argv.slice(at + 1), reading);
+      const behind = argv.slice(at + 1);
+      at += 1 + readFlag(token, behind.slice(0, countValues(behind)), reading);
     } else {
       readPositional(token, reading);
       at += 1;
@@ -66,44 +68,41 @@ function countValues(ahead: readonly string[]): number {
 
 function readPositional(text: string, reading: Reading): void {
   const name = reading.positionals[reading.positionalCount++];
-  if (name === undefined) reading.problems.push(`unexpected argument ${JSON.stringify(text)}`);
-  else reading.values[name] = text;
+  if (name === undefined) {
+    reading.problems.push(`unexpected argument ${JSON.stringify(text)}${didYouMean(`--${text}`, flagNames(reading))}`);
+  } else reading.values[name] = text;
 }
 
-/** Reads one flag. Returns how many tokens it took, its own included. */
+/** Reads one flag. Returns how many of the words ahead, which go up to the next flag, it took. */
 function readFlag(token: string, ahead: readonly string[], reading: Reading): number {
-  const { args, settingNames, values, rest, problems } = reading;
+  const { args, values, problems } = reading;
   const equals = token.indexOf("=");
   const flag = equals < 0 ? token : token.slice(0, equals);
   const attached = equals < 0 ? null : token.slice(equals + 1);
-  if (settingNames.has(flag)) {
-    const tokens = [token, ...ahead.slice(0, countValues(ahead))];
-    rest.push(...tokens);
-    return tokens.length;
-  }
+  const taken = reading.settings?.read(flag, attached, ahead) ?? null;
+  if (taken !== null) return taken;
   const name = flag.slice(2);
   const about = flag.startsWith("--") && Object.hasOwn(args, name) ? args[name] : undefined;
   if (about === undefined || about.type === "positional") {
-    problems.push(
-      `unknown flag ${JSON.stringify(flag)}${didYouMean(flag, [...flagNames(args), ...settingNames, "--help"])}`,
-    );
+    problems.push(`unknown flag ${JSON.stringify(flag)}${didYouMean(flag, [...flagNames(reading), "--help"])}`);
     // Its value, if it has one, is no second problem.
-    return attached === null && reading.positionals.length === 0 ? 1 + Math.min(1, countValues(ahead)) : 1;
+    return attached === null && reading.positionals.length === 0 ? Math.min(1, ahead.length) : 0;
   }
   if (Object.hasOwn(values, name)) problems.push(`${flag} is given twice`);
-  const next = countValues(ahead) > 0 ? ahead[0] : undefined;
+  const next = ahead[0];
   const isSwitch = about.type === "boolean";
   const takesNext = attached === null && next !== undefined && (!isSwitch || next === "true" || next === "false");
   const text = attached ?? (takesNext ? next : isSwitch ? "true" : undefined);
   const value = readValue(about, flag, text);
   if ("problem" in value) problems.push(value.problem);
   else values[name] = value.value;
-  return takesNext ? 2 : 1;
+  return takesNext ? 1 : 0;
 }
 
 /** Names of the flags with their dashes. */
-function flagNames(args: ArgsDef): string[] {
-  return Object.entries(args).flatMap(([name, about]) => (about.type === "positional" ? [] : [`--${name}`]));
+function flagNames({ args, settings }: Reading): string[] {
+  const own = Object.entries(args).flatMap(([name, about]) => (about.type === "positional" ? [] : [`--${name}`]));
+  return [...own, ...(settings?.names ?? [])];
 }
 
 type ValueRead = { readonly value: ArgumentValue } | { readonly problem: string };

@@ -1,5 +1,5 @@
 /** The flags of settings: their part of a command line, and of its help and completions. */
-import { compactsetFlags, type Flag, memcgsetFlags, parseFlags, serveFlags } from "../config/flags.ts";
+import { compactsetFlags, type Flag, FlagReader, memcgsetFlags, serveFlags } from "../config/flags.ts";
 import { formatProblem } from "../config/problems.ts";
 import { readArguments } from "./arguments.ts";
 import type { LeafCommand, SettingFlags } from "./command-types.ts";
@@ -24,10 +24,9 @@ export function readWithSettings(
   command: LeafCommand,
   argv: readonly string[],
 ): Pick<Invocation, "args" | "overrides" | "edits"> {
-  const flags = settingFlagsOf(command);
-  const names = new Set(flags.flatMap(({ name, aliases }) => [name, ...aliases].map((one) => `--${one}`)));
-  const { values, rest, problems } = readArguments(command.args, argv, names);
-  const parsed = parseFlags(rest, flags);
+  const settings = new FlagReader(settingFlagsOf(command));
+  const { values, problems } = readArguments(command.args, argv, settings);
+  const parsed = settings.finish();
   const all = [...problems, ...parsed.problems.map(formatProblem)];
   if (all.length > 0) throw new Failure(exitCodes.usage, all);
   return { args: values, overrides: parsed.overrides, edits: parsed.edits };

@@ -1,6 +1,6 @@
 /**
- * Flags, made from the settings: `--section-key` with dashes. Reading is strict: what is not known, not allowed or
- * named twice is a problem, and all problems are told at once.
+ * Flags, made from the settings: `--section-key` with dashes. Reading is strict: what is not allowed or given twice is
+ * a problem, and all problems are reported at once. cli/arguments.ts finds the flags on the command line.
  *
  * A boolean takes `true` or `false`, after a blank or an equals sign, and alone means true. A flag for rules takes one
  * or several values, `path=/a,numa-id=1:2,period-secs=300`, and may be repeated; a comma inside a path is written `\,`.
@@ -106,105 +106,71 @@ export interface ParsedFlags {
   readonly problems: readonly Problem[];
 }
 
-/** What was seen so far; the texts of rules are kept until all are there, since two of them may be the same rule. */
-interface Reading {
-  readonly sections: Partial<Record<SectionName, Record<string, unknown>>>;
-  readonly rules: Map<RuleList, string[]>;
-  readonly seen: Set<string>;
-  readonly problems: Problem[];
-}
+/** Reads the flags of settings as a command line comes upon them. */
+export class FlagReader {
+  /** With their dashes. */
+  readonly names: readonly string[];
+  readonly #flags: ReadonlyMap<string, Flag>;
+  readonly #sections: Partial<Record<SectionName, Record<string, unknown>>> = {};
+  /** The texts of rules are kept until all are there, since two of them may be the same rule. */
+  readonly #rules = new Map<RuleList, string[]>();
+  readonly #seen = new Set<Flag>();
+  readonly #problems: Problem[] = [];
 
-/** Reads flags with their values, and nothing else. */
-export function parseFlags(args: readonly string[], flags: readonly Flag[]): ParsedFlags {
-  const byName = new Map(flags.flatMap((flag) => [flag.name, ...flag.aliases].map((name) => [`--${name}`, flag])));
-  const names = flags.map((flag) => `--${flag.name}`);
-  const reading: Reading = {
-    sections: {},
-    rules: new Map(),
-    seen: new Set(),
-    problems: [],
-  };
-  const flagsEnd = args.includes("--") ? args.indexOf("--") : args.length;
-  let index = 0;
-  while (index < flagsEnd) {
-    const arg = args[index++] ?? "";
-    const equals = arg.indexOf("=");
-    const name = equals < 0 ? arg : arg.slice(0, equals);
-    const given = equals < 0 ? null : arg.slice(equals + 1);
-    const ahead = args.slice(index, index + valuesAhead(args, index));
-    const flag = byName.get(name);
-    if (flag !== undefined) {
-      index += readFlag(flag, given, ahead, reading);
-    } else if (looksLikeFlag(arg)) {
-      reading.problems.push(unknownFlag(name, names));
-      if (given === null) index += ahead.length;
-    } else {
-      reading.problems.push(unexpected(arg, names));
-    }
+  constructor(flags: readonly Flag[]) {
+    this.names = flags.map((flag) => `--${flag.name}`);
+    this.#flags = new Map(
+      flags.flatMap((flag) => [flag.name, ...flag.aliases].map((name) => [`--${name}`, flag] as const)),
+    );
   }
-  for (const arg of args.slice(flagsEnd + 1)) reading.problems.push(unexpected(arg, names));
-  return finish(reading);
-}
 
-function unexpected(arg: string, names: readonly string[]): Problem {
-  const message = `unexpected argument${didYouMean(`--${arg}`, names)}`;
-  return { key: show(arg), message, allowed: "only flags and their values" };
-}
+  /**
+   * Reads one flag.
+   * @param given what follows its equals sign, null without one
+   * @param ahead the words up to the next flag
+   * @returns how many of those it took; null for what is no flag of a setting
+   */
+  read(name: string, given: string | null, ahead: readonly string[]): number | null {
+    const flag = this.#flags.get(name);
+    if (flag === undefined) return null;
+    const key = `--${flag.name}`;
+    const valueMissing: Problem = { key, message: "a value is missing", allowed: allowedText(flag.about) };
+    if (flag.target.type === "rules") {
+      const { list } = flag.target;
+      const texts = given === null ? ahead : [given, ...ahead];
+      if (texts.length === 0) this.#problems.push(valueMissing);
+      this.#rules.set(list, [...(this.#rules.get(list) ?? []), ...texts]);
+      return ahead.length;
+    }
+    if (this.#seen.has(flag)) this.#problems.push({ key, message: "given twice", allowed: "once" });
+    this.#seen.add(flag);
+    const next = ahead[0];
+    const text = given ?? next ?? (flag.about.kind.type === "boolean" ? "true" : undefined);
+    if (text === undefined) this.#problems.push(valueMissing);
+    else this.#readText(key, flag.target.setting, text);
+    return given === null && next !== undefined ? 1 : 0;
+  }
 
-function unknownFlag(name: string, names: readonly string[]): Problem {
-  const meant = didYouMean(name, names);
-  return { key: name, message: `unknown flag${meant}`, allowed: meant === "" ? names.join(" ") : "" };
+  #readText(key: string, setting: Setting, text: string): void {
+    const value = readValue(setting, valueOfText(setting.kind, text));
+    if (value.ok) (this.#sections[setting.section] ??= {})[setting.key] = value.value;
+    else this.#problems.push({ key, message: value.message, allowed: value.allowed });
+  }
+
+  /** What all of them say. */
+  finish(): ParsedFlags {
+    const problems = [...this.#problems];
+    const sections = { ...this.#sections };
+    const lists = new Map([...this.#rules].map(([list, texts]) => [list, readRuleTexts(list, texts, problems)]));
+    const cgroups = lists.get("cgroups");
+    if (cgroups !== undefined) sections.memcg = { ...sections.memcg, cgroups };
+    const edits = Object.fromEntries([...lists].filter(([list]) => list !== "cgroups"));
+    return { overrides: sections, edits, problems };
+  }
 }
 
 function dashed(key: string): string {
   return key.replaceAll("_", "-");
-}
-
-/** A lone dash and a negative number are values. */
-function looksLikeFlag(arg: string): boolean {
-  return arg.length > 1 && arg.startsWith("-") && !/^-[\d.]/.test(arg);
-}
-
-/** How many arguments from `index` on are no flags. */
-function valuesAhead(args: readonly string[], index: number): number {
-  let end = index;
-  while (end < args.length && !looksLikeFlag(args[end] ?? "")) end++;
-  return end - index;
-}
-
-/** Reads a flag's values; returns how many of the arguments ahead it took. */
-function readFlag(flag: Flag, given: string | null, ahead: readonly string[], reading: Reading): number {
-  const key = `--${flag.name}`;
-  const valueMissing: Problem = { key, message: "a value is missing", allowed: allowedText(flag.about) };
-  if (flag.target.type === "rules") {
-    const texts = given === null ? ahead : [given, ...ahead];
-    if (texts.length === 0) reading.problems.push(valueMissing);
-    reading.rules.set(flag.target.list, [...(reading.rules.get(flag.target.list) ?? []), ...texts]);
-    return ahead.length;
-  }
-  if (reading.seen.has(flag.name)) reading.problems.push({ key, message: "given twice", allowed: "once" });
-  reading.seen.add(flag.name);
-  const isBoolean = flag.about.kind.type === "boolean";
-  const next = ahead[0];
-  const text = given ?? next ?? (isBoolean ? "true" : undefined);
-  if (text === undefined) reading.problems.push(valueMissing);
-  else readText(key, flag.target.setting, text, reading);
-  return given === null && next !== undefined ? 1 : 0;
-}
-
-function readText(key: string, setting: Setting, text: string, reading: Reading): void {
-  const value = readValue(setting, valueOfText(setting.kind, text));
-  if (value.ok) (reading.sections[setting.section] ??= {})[setting.key] = value.value;
-  else reading.problems.push({ key, message: value.message, allowed: value.allowed });
-}
-
-function finish(reading: Reading): ParsedFlags {
-  const { problems, sections } = reading;
-  const lists = new Map([...reading.rules].map(([list, texts]) => [list, readRuleTexts(list, texts, problems)]));
-  const cgroups = lists.get("cgroups");
-  if (cgroups !== undefined) (sections.memcg ??= {})["cgroups"] = cgroups;
-  const edits = Object.fromEntries([...lists].filter(([list]) => list !== "cgroups"));
-  return { overrides: sections, edits, problems };
 }
 
 function readRuleTexts(list: RuleList, texts: readonly string[], problems: Problem[]): readonly RulePatch[] {

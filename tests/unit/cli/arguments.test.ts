@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { ArgsDef } from "citty";
-import { readArguments } from "../../../src/cli/arguments.ts";
+import { readArguments, type SettingReader } from "../../../src/cli/arguments.ts";
 
 const args = {
   file: { type: "positional", description: "a file", default: "/etc/x" },
@@ -10,7 +10,21 @@ const args = {
   sort: { type: "enum", options: ["path", "size"], default: "path" },
 } as const satisfies ArgsDef;
 
-const settings = new Set(["--memcg-swap", "--memcg-add"]);
+const setting = { names: ["--memcg-swap", "--memcg-add"], read: () => null } satisfies SettingReader;
+
+/** Takes what a boolean and a list take, and keeps it. */
+function keeping(kept: string[]): SettingReader {
+  return {
+    names: setting.names,
+    read: (name, given, ahead) => {
+      if (!setting.names.includes(name)) return null;
+      const taken = name === "--memcg-add" ? ahead : given === null ? ahead.slice(0, 1) : [];
+      kept.push(given === null ? name : `${name}=${given}`, ...taken);
+      return taken.length;
+    },
+  };
+}
+
 const defaults = { file: "/etc/x", sort: "path" };
 
 describe("what is read", () => {
@@ -34,10 +48,11 @@ describe("what is read", () => {
   ];
   for (const [argv, values, rest] of rows) {
     test(argv.join(" ") || "nothing", () => {
-      const read = readArguments(args, argv, settings);
+      const kept: string[] = [];
+      const read = readArguments(args, argv, keeping(kept));
       expect(read.problems).toEqual([]);
       expect(read.values).toEqual(values as typeof read.values);
-      expect(read.rest).toEqual(rest);
+      expect(kept).toEqual(rest);
     });
   }
 });
@@ -66,7 +81,7 @@ describe("what is refused, all of it at once", () => {
   ];
   for (const [argv, problems] of rows) {
     test(argv.join(" "), () => {
-      const read = readArguments(args, argv, settings);
+      const read = readArguments(args, argv, setting);
       expect(read.problems).toHaveLength(problems.length);
       for (const [index, problem] of problems.entries()) expect(read.problems[index]).toMatch(problem);
     });

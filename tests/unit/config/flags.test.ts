@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { compactsetFlags, type Flag, memcgsetFlags, parseFlags, serveFlags } from "../../../src/config/flags.ts";
-import { formatProblem } from "../../../src/config/problems.ts";
+import { compactsetFlags, type Flag, memcgsetFlags, serveFlags } from "../../../src/config/flags.ts";
 import type { RuleEdits } from "../../../src/config/rules.ts";
 import { settingList, type SettingsOverrides } from "../../../src/config/schema.ts";
+import { readFlags } from "./read-flags.ts";
 
 test("every setting has its flag", () => {
   const names = serveFlags.map((flag) => flag.name);
@@ -73,7 +73,7 @@ const good: readonly [flags: readonly Flag[], line: string, overrides: SettingsO
 test.each(good.map(([flags, line, overrides, edits]) => ({ flags, line, overrides, edits })))(
   "$line",
   ({ flags, line, overrides, edits }) => {
-    const parsed = parseFlags(line.split(" ").filter(Boolean), flags);
+    const parsed = readFlags(line.split(" ").filter(Boolean), flags);
     expect(parsed.problems).toEqual([]);
     expect(parsed.overrides).toEqual(overrides);
     expect(parsed.edits).toEqual(edits ?? {});
@@ -84,26 +84,25 @@ const ruleKeys =
   "path, numa-id, no-subdir, disabled, swap, swappiness-max, period-secs, period-min-secs, period-psi-percent-limit, " +
   "eviction-psi-percent-limit, eviction-run-aging-count-min, refault-percent-limit";
 const ruleValueKeys = ruleKeys.replace("path, numa-id, ", "");
-const compactNames = compactsetFlags.map((flag) => `--${flag.name}`).join(" ");
 
 const bad: readonly { readonly flags: readonly Flag[]; readonly line: string; readonly problems: readonly string[] }[] =
   [
     {
       flags: memcgsetFlags,
       line: "--memcg-swp true",
-      problems: ['--memcg-swp: unknown flag (did you mean "--memcg-swap"?)'],
+      problems: ['unknown flag "--memcg-swp" (did you mean "--memcg-swap"?)'],
     },
     {
       flags: memcgsetFlags,
       line: "--memcg_swap=true",
-      problems: ['--memcg_swap: unknown flag (did you mean "--memcg-swap"?)'],
+      problems: ['unknown flag "--memcg_swap" (did you mean "--memcg-swap"?)'],
     },
     {
       flags: compactsetFlags,
       line: "--frequency 3",
-      problems: [`--frequency: unknown flag; allowed: ${compactNames}`],
+      problems: ['unknown flag "--frequency"'],
     },
-    { flags: compactsetFlags, line: "-x", problems: [`-x: unknown flag; allowed: ${compactNames}`] },
+    { flags: compactsetFlags, line: "-x", problems: ['unknown flag "-x"'] },
     {
       flags: memcgsetFlags,
       line: "--memcg-period-secs",
@@ -137,19 +136,17 @@ const bad: readonly { readonly flags: readonly Flag[]; readonly line: string; re
     {
       flags: memcgsetFlags,
       line: "memcg-swap",
-      problems: [
-        '"memcg-swap": unexpected argument (did you mean "--memcg-swap"?); allowed: only flags and their values',
-      ],
+      problems: ['unexpected argument "memcg-swap" (did you mean "--memcg-swap"?)'],
     },
     {
       flags: memcgsetFlags,
       line: "--memcg-swap true more",
-      problems: ['"more": unexpected argument; allowed: only flags and their values'],
+      problems: ['unexpected argument "more"'],
     },
     {
       flags: memcgsetFlags,
       line: "-- more",
-      problems: ['"more": unexpected argument; allowed: only flags and their values'],
+      problems: ['unexpected argument "more"'],
     },
     {
       flags: memcgsetFlags,
@@ -176,5 +173,5 @@ const bad: readonly { readonly flags: readonly Flag[]; readonly line: string; re
     },
   ];
 test.each(bad)("problems of $line", ({ flags, line, problems }) => {
-  expect(parseFlags(line.split(" "), flags).problems.map(formatProblem)).toEqual([...problems]);
+  expect(readFlags(line.split(" "), flags).problems).toEqual([...problems]);
 });

@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import { parseCompactChange, parseMemcgChange } from "../../../src/config/change.ts";
-import { parseFlags, serveFlags } from "../../../src/config/flags.ts";
+import { serveFlags } from "../../../src/config/flags.ts";
 import { applyChange, applyReload, type LiveSettings, startSettings } from "../../../src/config/merge.ts";
 import { defaultSettings, type SettingsOverrides } from "../../../src/config/schema.ts";
 import { parseConfig } from "../../../src/config/toml.ts";
 import { type Random, randomFrom } from "./random.ts";
+import { readFlags } from "./read-flags.ts";
 
 /**
  * The model: a log of statements ("this key is so", with time and speaker), of which the latest counts. Keys are flat:
@@ -218,7 +219,7 @@ test("200 random sequences of file edits, flags and requests end as the model sa
     const random = randomFrom(seed);
     let file = randomSaid(random, 2);
     const flags = randomSaid(random, 3);
-    const parsed = parseFlags(asFlags(flags), serveFlags);
+    const parsed = readFlags(asFlags(flags), serveFlags);
     expect(parsed.problems).toEqual([]);
     let live = startSettings({ file: await fileSays(file), flags: parsed.overrides });
     const model = new Model(file, flags);
