@@ -54,7 +54,10 @@ export interface MemAgentOptions {
   readonly kernelRoot?: string;
   readonly clock?: Clock;
   readonly log?: Logger;
-  /** What compacts in a process of its own; see `compactChildCommand`. */
+  /**
+   * What compacts in a process of its own, given the kernel root as its last argument. It writes a word to its standard
+   * output right before it compacts: from then on the system's pressure ends it. See `compactChildCommand`.
+   */
   readonly compactCommand?: readonly string[];
 }
 
@@ -289,7 +292,7 @@ export class MemAgent {
     this.#compactor.noteEviction(report.compaction.end === null ? file_bytes + anon_bytes : 0);
     this.#log.info("giveback", {
       freed_bytes: file_bytes + anon_bytes + slab_bytes,
-      wall_secs: Number(report.wall_secs.toFixed(3)),
+      wall_secs: report.wall_secs,
       within_secs: report.within_secs,
       compaction: report.compaction.end ?? "none",
     });
@@ -339,7 +342,7 @@ export class MemAgent {
       this.events.emit({ event: "compact_run", report });
       if (report.compacted) this.#history.noteCompaction(this.#clock.monotonicMs());
       const stall = report.stall === null ? {} : { stall: report.stall };
-      const wall_secs = Number(report.wall_secs.toFixed(3));
+      const { wall_secs } = report;
       const fields = { decision: report.decision, end: report.end ?? "none", ...stall, wall_secs };
       if (report.compacted) this.#log.info("compaction", { ...fields, why: report.why });
       else this.#log.debug("compaction", { ...fields, why: report.why });

@@ -5,6 +5,7 @@
  */
 import { parseAgentAddr } from "../base/address.ts";
 import { errnoOf, Fault, faultFrom, messageOf, type FaultKind } from "../base/fault.ts";
+import { hasService } from "../system/running-daemon.ts";
 import {
   routes,
   versionHeader,
@@ -17,10 +18,15 @@ import {
 
 /** No daemon answers at the address: exit code 3. */
 export class NoDaemon extends Fault {
-  constructor(place: string, state: string, cause: unknown, remedy = 'start it with "mem-agent serve"') {
+  constructor(place: string, state: string, cause: unknown, remedy = startText("/")) {
     super("missing", `cannot reach mem-agent at ${place}: ${state}; ${remedy}`, { cause });
     this.name = "NoDaemon";
   }
+}
+
+/** How a person starts it here. Under systemd the daemon may be running, and only its socket's file be gone. */
+export function startText(root: string): string {
+  return `start it with "${hasService(root) ? "systemctl restart mem-agent" : "mem-agent serve"}"`;
 }
 
 /** The daemon refused (a 4xx), with every problem that it named: exit code 4. */

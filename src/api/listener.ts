@@ -1,15 +1,15 @@
 /**
  * A listening unix socket whose file is private from the first moment, never another's, and always there.
  *
- * Of many daemons that start at once one gets the path. Each makes its socket under a name of its own, mode 0600, where
- * the others see it, and only then looks for theirs: of any two at least one sees the other, and who sees another steps
- * back. Who sees none is alone; it removes what a dead daemon left, links its socket to the path, and takes the other name
- * away. A killed daemon's names are sockets at which nobody listens, and stand in nobody's way.
+ * Of many daemons that start at once one gets the path: each holds flock(2) on its folder while it sees who is there,
+ * removes what a dead daemon left, and links its own socket to the path. It listens under another name first, mode 0600,
+ * so that nobody finds a socket there that is not yet private or not yet served.
  */
-import { linkSync, lstatSync, mkdirSync, readdirSync, renameSync, unlinkSync, type Stats } from "node:fs";
+import { closeSync, linkSync, lstatSync, mkdirSync, openSync, unlinkSync, type Stats } from "node:fs";
 import { basename, dirname } from "node:path";
 import { socketPathBytesMax } from "../base/address.ts";
-import { errnoOf, Fault, faultFrom, isFault } from "../base/fault.ts";
+import { errnoOf, Fault, faultFrom } from "../base/fault.ts";
+import { tryLock } from "../system/libc.ts";
 
 type BunServer = Bun.Server<undefined>;
 export type MakeServer = (path: string) => BunServer;
@@ -26,9 +26,9 @@ export interface Listener {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Each attempt after the first means that another daemon started within the same milliseconds. */
-const claimAttemptsMax = 20;
-const backOffMs = 20;
+/** How often to ask for the lock of the folder: longer than the one before takes to find somebody silent. */
+const lockAttemptsMax = 200;
+const lockPauseMs = 10;
 /** A daemon that takes the connection and stays silent (stopped, or very busy) is a live one all the same. */
 const probeMs = 500;
 
@@ -79,80 +79,61 @@ interface Held {
 async function claim(path: string, makeServer: MakeServer): Promise<Held> {
   const directory = dirname(path);
   makeDirectory(directory);
-  // Asked before anything is made, so that a second daemon fails without a trace.
-  if ((await occupantOf(path)) === "alive") throw taken(path);
-  const names = claimNames(path);
-  const server = listenPrivately(names.hidden, makeServer, path);
+  using cleanup = new DisposableStack();
+  cleanup.use(await lockFolder(directory, path));
+  const occupant = await occupantOf(path);
+  if (occupant === "alive") throw taken(path);
+  const hidden = hiddenName(path);
+  // What a daemon left that was killed right here.
+  removeIfThere(hidden);
+  const server = listenPrivately(hidden, makeServer, path);
   try {
-    const file = lstatSync(names.hidden);
-    for (let attempt = 0; attempt < claimAttemptsMax; attempt++) {
-      renameSync(names.hidden, names.announced);
-      const rivals = await rivalsOf(names, directory);
-      // In this order: a rival that has got the path takes its other name away afterwards.
-      const occupant = await occupantOf(path);
-      if (occupant === "alive") throw taken(path);
-      if (!rivals.includes("alive")) {
-        if (occupant === "dead") unlinkSync(path);
-        linkSync(names.announced, path);
-        return { server, file };
-      }
-      renameSync(names.announced, names.hidden);
-      await Bun.sleep(names.share * backOffMs * (attempt + 1));
-    }
-    throw new Fault("busy", `cannot listen on ${path}: other daemons keep starting there; start one`);
+    const file = lstatSync(hidden);
+    if (occupant === "dead") unlinkSync(path);
+    linkSync(hidden, path);
+    return { server, file };
   } catch (error) {
     await server.stop(true);
-    throw isFault(error) ? error : faultFrom(error, `listen on ${path}`);
+    throw faultFrom(error, `listen on ${path}`);
   } finally {
-    removeIfThere(names.hidden);
-    removeIfThere(names.announced);
+    removeIfThere(hidden);
   }
 }
 
-interface ClaimNames {
-  /** Seen by every other daemon that wants the same path. */
-  readonly announced: string;
-  readonly hidden: string;
-  /** What the announced names of all that want this path begin with. */
-  readonly prefix: string;
-  /** Drawn with the name, from 0 to 1: rivals that step back together come again at different times. */
-  readonly share: number;
+/** Until it is disposed of, no other daemon takes or gives away a path in this folder. */
+async function lockFolder(directory: string, path: string): Promise<Disposable> {
+  const fd = openFolder(directory, path);
+  for (let attempt = 0; attempt < lockAttemptsMax; attempt++) {
+    if (tryLock(fd)) return { [Symbol.dispose]: () => closeSync(fd) };
+    await Bun.sleep(lockPauseMs);
+  }
+  closeSync(fd);
+  throw new Fault("busy", `cannot listen on ${path}: another process holds the lock of ${directory}; end that one`);
 }
 
-/** Names of twelve characters, whatever the socket's own. Fault `invalid` when the directory leaves no room for them. */
-function claimNames(path: string): ClaimNames {
+function openFolder(directory: string, path: string): number {
+  try {
+    return openSync(directory, "r");
+  } catch (error) {
+    throw faultFrom(error, `listen on ${path}`);
+  }
+}
+
+/** Nine characters, whatever the socket's own name. Fault `invalid` when the folder leaves no room for them. */
+function hiddenName(path: string): string {
   const directory = dirname(path);
-  const room = socketPathBytesMax - "/.12345-12345".length;
+  const room = socketPathBytesMax - "/.1234567".length;
   if (Buffer.byteLength(directory) > room) {
     throw new Fault(
       "invalid",
       `cannot listen on ${path}: its directory's path is longer than ${room} bytes; use a shorter one`,
     );
   }
-  const prefix = `.${Bun.hash.crc32(basename(path)).toString(36).slice(0, 5)}-`;
-  const share = (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
-  const own = Math.floor(share * 36 ** 5).toString(36);
-  return { announced: `${directory}/${prefix}${own}`, hidden: `${directory}/.${own}`, prefix, share };
-}
-
-/** The others that want the path right now; what the killed among them left is removed. */
-async function rivalsOf(names: ClaimNames, directory: string): Promise<Occupant[]> {
-  const own = basename(names.announced);
-  const rivals: Occupant[] = [];
-  for (const name of readdirSync(directory)) {
-    if (!name.startsWith(names.prefix) || name === own) continue;
-    const rival = await occupantOf(`${directory}/${name}`);
-    if (rival === "dead") removeIfThere(`${directory}/${name}`);
-    rivals.push(rival);
-  }
-  return rivals;
+  return `${directory}/.${Bun.hash.crc32(basename(path)).toString(36)}`;
 }
 
 function taken(path: string): Fault {
-  return new Fault(
-    "busy",
-    `cannot listen on ${path}: a daemon is running there; stop it, or give this one another --addr`,
-  );
+  return new Fault("busy", `cannot listen on ${path}: a daemon is running there; stop it`);
 }
 
 function makeDirectory(path: string): void {

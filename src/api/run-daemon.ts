@@ -48,24 +48,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   });
   const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
   const trimmer = new Trimmer(systemClock);
-  // The socket first: it is what tells a second daemon from the first, before either touches the machine.
-  const socket = await ControlSocket.open(control.addr, {
-    face: daemon,
-    log,
-    clock: systemClock,
-    asked: () => trimmer.touched(),
-    trouble: (why) => daemon.noteSocket(why),
-  });
-  daemon.onEvent((event) => {
-    trimmer.touched();
-    if (event.event === "setting_changed" && event.key === "control.addr") void socket.follow(String(event.to));
-  }, "but_targets");
-  try {
-    daemon.start();
-  } catch (error) {
-    await socket.stop();
-    throw error;
-  }
+  const socket = await begin(daemon, control.addr, trimmer, log);
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
   const keepHouse = (): void => {
     daemon.lookAround();
@@ -77,6 +60,31 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
   log.flush();
   return 0;
+}
+
+/** Starts the daemon and its socket. Before that it makes sure to be the only one; where it may not start, nothing is left. */
+async function begin(daemon: Daemon, addr: string, trimmer: Trimmer, log: Log): Promise<ControlSocket> {
+  let socket: ControlSocket | null = null;
+  try {
+    daemon.claim();
+    const opened = await ControlSocket.open(addr, {
+      face: daemon,
+      log,
+      clock: systemClock,
+      asked: () => trimmer.touched(),
+      trouble: (why) => daemon.noteSocket(why),
+    });
+    socket = opened;
+    daemon.onEvent((event) => {
+      trimmer.touched();
+      if (event.event === "setting_changed" && event.key === "control.addr") void opened.follow(String(event.to));
+    }, "but_targets");
+    daemon.start();
+    return opened;
+  } catch (error) {
+    await Promise.all([daemon.stop(), socket?.stop()]);
+    throw error;
+  }
 }
 
 /** Resolves with the name of the signal that asks for the end. From here on none ends the process by itself. */

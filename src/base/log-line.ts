@@ -60,12 +60,26 @@ function clip(text: string): string {
   return text.length <= valueLengthMax ? text : `${text.slice(0, valueLengthMax)}…`;
 }
 
+const digitsMax = 3;
+
+/** Three digits after the point, or three that count: more of a time or a share say nothing to a reader. */
+function rounded(value: number): number {
+  if (Number.isInteger(value) || !Number.isFinite(value)) return value;
+  const fixed = Number(value.toFixed(digitsMax));
+  return fixed === 0 ? Number(value.toPrecision(digitsMax)) : fixed;
+}
+
+function roundedIfNumber(_key: string, value: unknown): unknown {
+  return typeof value === "number" ? rounded(value) : value;
+}
+
 function plainText(value: unknown): string {
   if (typeof value === "string") return value;
   if (value instanceof Error) return value.message;
-  if (typeof value === "number" || typeof value === "bigint") return `${value}`;
+  if (typeof value === "number") return `${rounded(value)}`;
+  if (typeof value === "bigint") return `${value}`;
   try {
-    return JSON.stringify(value) ?? typeof value;
+    return JSON.stringify(value, roundedIfNumber) ?? typeof value;
   } catch {
     return typeof value;
   }
@@ -113,7 +127,7 @@ function jsonLine(entry: LogEntry, time: string, repeats: number): string {
   for (const [key, value] of presentFields(entry.fields))
     line[ownJsonKeys.has(key) ? `${key}_` : key] = jsonValue(value);
   // JSON leaves DEL, C1 and the marks that reorder text as they are.
-  return JSON.stringify(line).replaceAll(unprintable, (char) => `\\u${hex4(char.charCodeAt(0))}`);
+  return JSON.stringify(line, roundedIfNumber).replaceAll(unprintable, (char) => `\\u${hex4(char.charCodeAt(0))}`);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** One question to the daemon, with its refusal as an exit code. */
 import { defaultAddress, parseAgentAddr } from "../base/address.ts";
 import { isFault } from "../base/fault.ts";
+import { runningDaemon } from "../system/running-daemon.ts";
 import { call, callEvents, type CallOptions, NoDaemon, Refused } from "../api/client.ts";
 import type { AnswerOf, EventLine, RouteName } from "../api/routes.ts";
 import { exitCodes, Failure } from "./failure.ts";
@@ -8,11 +9,15 @@ import { type Invocation, textOf } from "./invocation.ts";
 import { complain } from "./output.ts";
 import { version } from "./version.ts";
 
-/** Where the daemon is: `--addr`, else MEM_AGENT_ADDR, else the default. Failure `usage` for what is no address. */
+/**
+ * Where the daemon is: `--addr`, else MEM_AGENT_ADDR, else where the one of this machine says that it listens, else the
+ * default. Failure `usage` for what is no address.
+ */
 export function addressOf(invocation: Invocation): string {
   const flag = textOf(invocation, "addr");
   const variable = invocation.environment["MEM_AGENT_ADDR"] ?? "";
-  const [source, address] = flag !== null ? ["--addr", flag] : ["MEM_AGENT_ADDR", variable || defaultAddress];
+  const [source, address] =
+    flag !== null ? ["--addr", flag] : ["MEM_AGENT_ADDR", variable || (runningDaemon("/")?.addr ?? defaultAddress)];
   try {
     parseAgentAddr(address);
     return address;

@@ -51,6 +51,11 @@ export function ruleOf(target: RuleTarget, values: Iterable<readonly [string, Se
   };
 }
 
+/** True when no cgroup can be a target: the base settings are off, and no rule switches any on. */
+export function isMemcgOff({ disabled, cgroups }: Settings["memcg"]): boolean {
+  return disabled && cgroups.every((rule) => rule.disabled !== false);
+}
+
 interface CompiledRule {
   readonly rule: MemcgRule;
   readonly nodes: ReadonlySet<number> | null;

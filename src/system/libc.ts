@@ -17,6 +17,7 @@ function load(name: string) {
     prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
     posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" },
     syscall: { args: ["i64", "i64", "ptr", "ptr", "i64"], returns: "i64" },
+    flock: { args: ["i32", "i32"], returns: "i32" },
     sysconf: { args: ["i32"], returns: "i64" },
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
@@ -186,6 +187,20 @@ export function datagramSocket(): number {
 /** sendto(2) without waiting. `address` is a struct sockaddr_un. False when it was not taken whole. */
 export function sendDatagram(fd: number, bytes: Uint8Array, address: Uint8Array): boolean {
   return Number(libc().sendto(fd, bytes, bytes.length, sendFlags, address, address.length)) === bytes.length;
+}
+
+/** LOCK_EX | LOCK_NB */
+const lockExclusiveNow = 2 | 4;
+
+/**
+ * flock(2), exclusive, without waiting: false while somebody else holds it. Held until the descriptor is closed, and so at
+ * the latest until the process ends, however it does. Fault `io`.
+ */
+export function tryLock(fd: number): boolean {
+  if (libc().flock(fd, lockExclusiveNow) === 0) return true;
+  const errno = lastErrno();
+  if (errno === "EAGAIN" || errno === "EINTR") return false;
+  throw failure("lock a file");
 }
 
 const scPageSize = 30;

@@ -71,7 +71,13 @@ async function changes(guest: Guest, agent: GuestAgent): Promise<void> {
 }
 
 async function secondDaemon(guest: Guest): Promise<void> {
-  const [status, text] = await refusal(guest, "serve");
+  for (const at of ["", " --addr /run/other.sock"]) {
+    const [status, text] = await refusal(guest, `serve${at}`);
+    expect(status).toBe(1);
+    expect(text).toMatch(/cannot start: mem-agent already runs on this machine, as process \d+, .*: kill \d+/);
+  }
+  // Without a feature it is in nobody's way, but the socket is taken.
+  const [status, text] = await refusal(guest, "serve --memcg-disabled --compact-disabled");
   expect(status).toBe(1);
   expect(text).toContain(`cannot listen on ${socket}: a daemon is running there; stop it`);
   expect((await guest.run("mem-agent status")).status).toBe(0);

@@ -7,11 +7,13 @@ import { Fault, isFault, nullIfFault } from "../../base/fault.ts";
 import type { Log } from "../../base/log.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../../config/change.ts";
 import { applyReload, saidValues, type LiveSettings, type Merged, type SettingChange } from "../../config/merge.ts";
-import { ruleId, ruleValues } from "../../config/rules.ts";
-import { settingList, type SettingsOverrides } from "../../config/schema.ts";
+import { isMemcgOff, ruleId, ruleValues } from "../../config/rules.ts";
+import { settingList, type Settings, type SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { readEnabled } from "../../kernel/lru-gen.ts";
+import { DaemonLock } from "../../system/daemon-lock.ts";
 import { pageBytes } from "../../system/page-size.ts";
+import { runningDaemon, serviceOf } from "../../system/running-daemon.ts";
 import { parsedConfig, readConfig, readDaemonConfigText } from "./config-read.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { replaceFile } from "./config-save.ts";
@@ -55,6 +57,7 @@ export class Daemon implements DaemonFace {
   readonly #agent: MemAgent;
   readonly #started: string;
   readonly #log: LiveLog;
+  #lock: DaemonLock | null = null;
   #watch: ConfigWatch | null = null;
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
@@ -73,8 +76,34 @@ export class Daemon implements DaemonFace {
     this.#log = new LiveLog(log, live.settings.log, this.#agent.warnings);
   }
 
-  /** Faults: as MemAgent's `start`. */
+  /**
+   * Makes sure that no other daemon runs a feature on this machine, before anything is touched. Without a feature nobody
+   * is in another's way. Fault `busy` with who it is, `io`.
+   */
+  claim(): void {
+    try {
+      this.#claim("start", this.#agent.settings);
+    } catch (error) {
+      // Who may not open the lock may not run a feature either: the prerequisites say what for, and with which remedy.
+      if (!isFault(error, "denied")) throw error;
+    }
+  }
+
+  #claim(doing: string, settings: Settings): void {
+    if (this.#lock !== null || (isMemcgOff(settings.memcg) && settings.compact.disabled)) return;
+    const { kernelRoot } = this.#options;
+    this.#lock = DaemonLock.take(kernelRoot);
+    if (this.#lock === null) throw new Fault("busy", `cannot ${doing}: ${runningText(kernelRoot)}`);
+    this.#noteAddress(settings);
+  }
+
+  #noteAddress({ control }: Settings): void {
+    this.#lock?.note({ pid: process.pid, addr: control.addr });
+  }
+
+  /** Faults: as `claim` and MemAgent's `start`. */
   start(): void {
+    this.claim();
     this.#agent.start();
     const { file, clock } = this.#options;
     this.#watch = new ConfigWatch({
@@ -93,6 +122,8 @@ export class Daemon implements DaemonFace {
     this.#watch = null;
     this.#doubt?.cancel();
     await this.#agent.stop();
+    this.#lock?.[Symbol.dispose]();
+    this.#lock = null;
     this.#agent.events.emit({ event: "stopped" });
   }
 
@@ -104,8 +135,10 @@ export class Daemon implements DaemonFace {
 
   /** What is wrong with the control socket, or null. */
   noteSocket(why: string | null): void {
-    if (why === null) this.#agent.warnings.clear(socketWarning);
-    else this.#agent.warnings.raise(socketWarning, why, "mem-agent config show");
+    if (why === null) {
+      this.#agent.warnings.clear(socketWarning);
+      this.#noteAddress(this.#agent.settings);
+    } else this.#agent.warnings.raise(socketWarning, why, "mem-agent config show");
   }
 
   #noteWatch(why: string | null): void {
@@ -200,6 +233,7 @@ export class Daemon implements DaemonFace {
       const live = { ...merged.live, file: await parsedConfig(saved, file) };
       // From here to the new file nothing else of ours runs.
       if (readDaemonConfigText(file) !== text) continue;
+      this.#claim(doing, merged.live.settings);
       if (saved !== text) replaceFile(file, saved);
       this.#loaded = this.#now();
       return { live, changes: merged.changes };
@@ -227,7 +261,9 @@ export class Daemon implements DaemonFace {
     return [...base, ...rules];
   }
 
+  /** As SIGHUP, for somebody who waits for the answer: a log file is opened again under its name too. */
   reload(): Promise<ChangeAnswer> {
+    this.#log.reopen();
     return this.#inTurn(async () => ({ changes: told((await this.#reload("asked")).changes), saved: null }));
   }
 
@@ -275,6 +311,7 @@ export class Daemon implements DaemonFace {
     try {
       const { text, overrides } = await readConfig(file);
       const merged = applyReload(this.#agent.live, overrides);
+      const gone = text === null && this.#loaded !== null;
       this.#loaded = text === null ? null : this.#now();
       const mended = this.#fileProblems.length > 0;
       this.#fileProblems = [];
@@ -283,7 +320,10 @@ export class Daemon implements DaemonFace {
       const count = merged.changes.length;
       // Looks of our own that find nothing new are nobody's news.
       if (count > 0 || mended || why === "asked") {
-        log.info(text === null ? "settings file gone" : "settings file read", { file, changes: count });
+        log.info(text !== null ? "settings file read" : gone ? "settings file gone" : "no settings file", {
+          file,
+          changes: count,
+        });
         this.#agent.events.emit({ event: "reloaded", file, changes: count });
       }
       return { text, changes: merged.changes };
@@ -319,6 +359,7 @@ export class Daemon implements DaemonFace {
   }
 
   #adopt(merged: Merged): void {
+    this.#claim("run with these settings", merged.live.settings);
     this.#agent.adopt(merged, true);
     this.#log.follow(merged.live.settings.log);
   }
@@ -334,6 +375,18 @@ export class Daemon implements DaemonFace {
   onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
     return this.#agent.onEvent(listener, choice);
   }
+}
+
+/** Who runs already, and what to do about it. */
+function runningText(root: string): string {
+  const pid = runningDaemon(root)?.pid ?? null;
+  const service = pid === null ? null : serviceOf(root, pid);
+  const who = pid === null ? "" : `, as process ${pid}${service === null ? "" : ` (${service})`}`;
+  const stop = service === null ? `kill ${pid ?? "$(pidof mem-agent)"}` : `systemctl stop ${service}`;
+  return (
+    `mem-agent already runs on this machine${who}, and a second one would age the same cgroups: memory would count as cold ` +
+    `in half the time; change that one's settings with mem-agent memcgset, or stop it first: ${stop}`
+  );
 }
 
 function told(changes: readonly SettingChange[]): ChangeAnswer["changes"] {

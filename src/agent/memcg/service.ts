@@ -2,7 +2,7 @@
 import { within, type Clock } from "../../base/clock.ts";
 import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
-import { compileRules, type RuleBook } from "../../config/rules.ts";
+import { compileRules, isMemcgOff, type RuleBook } from "../../config/rules.ts";
 import type { MemcgSettings, Settings } from "../../config/schema.ts";
 import { noEnds, type EndReason } from "../../core/reason.ts";
 import { noteSaved, savedBytes, type SavedState } from "../../core/saved.ts";
@@ -73,8 +73,7 @@ export class MemcgService {
 
   /** True when no target can be due: the base settings are off and no rule switches any cgroup on. */
   get disabled(): boolean {
-    const { disabled, cgroups } = this.#settings.memcg;
-    return disabled && cgroups.every((rule) => rule.disabled !== false);
+    return isMemcgOff(this.#settings.memcg);
   }
 
   get running(): boolean {
@@ -294,8 +293,8 @@ export class MemcgService {
       aged: report.aged,
       skipped: report.skipped,
       [report.dry_run ? "would_evict_bytes" : "evicted_bytes"]: anon_bytes + file_bytes,
-      wall_secs: Number(report.wall_secs.toFixed(3)),
-      cpu_secs: Number(report.cpu_secs.toFixed(3)),
+      wall_secs: report.wall_secs,
+      cpu_secs: report.cpu_secs,
     };
     if (anon_bytes + file_bytes > 0) this.#options.log.info("memcg run", fields);
     else this.#options.log.debug("memcg run", fields);

@@ -122,7 +122,7 @@ async function strangers(scene: Scene): Promise<string> {
   const nobody = await guest.run(`su nobody -s /bin/sh -c 'mem-agent status --addr ${socketPath}'`);
   demand(nobody.status !== 0 && nobody.stdout === "", `exit ${nobody.status}`);
   await guest.sh("mkdir -p /run/other && ln -s /run/agent/control.sock /run/other/link.sock");
-  const linked = await guest.run("mem-agent serve --addr /run/other/link.sock");
+  const linked = await guest.run("mem-agent serve --memcg-disabled --compact-disabled --addr /run/other/link.sock");
   demand(linked.status === 1 && linked.stderr.includes("symbolic link"), `exit ${linked.status}: ${linked.stderr}`);
   await guest.sh("rm -r /run/other");
   return `exit ${nobody.status}; "${linked.stderr.trim().slice(0, 90)}"`;

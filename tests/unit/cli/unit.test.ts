@@ -35,7 +35,7 @@ describe("systemd unit", () => {
   test("keeps the watchdog's and the manager's signals, and three capabilities", () => {
     const text = systemdUnit(plain);
     expect(text).toContain("\nType=notify\n");
-    expect(text).toContain("\nExecReload=/bin/kill -HUP $MAINPID\n");
+    expect(text).toContain("\nExecReload=/usr/local/bin/mem-agent reload\n");
     expect(text).toContain("\nCapabilityBoundingSet=CAP_SYS_ADMIN CAP_SYS_RESOURCE CAP_DAC_OVERRIDE\n");
     expect(text).toMatch(/^UnsetEnvironment=.*BUN_OPTIONS.*BUN_BE_BUN/m);
     // What would break it: it writes there.
