@@ -24,6 +24,9 @@ export interface ChangeAnswer {
 
 export interface DaemonFace {
   readonly version: string;
+  /** As in `status`; reads nothing, so that it can be asked every second. */
+  health(): AgentStatus["health"];
+  /** Reads neither /proc/pagetypeinfo nor, after the first time, the prerequisites. */
   status(): AgentStatus;
   memcgStatus(): MemcgStatus;
   compactStatus(): CompactStatus;

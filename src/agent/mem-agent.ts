@@ -174,11 +174,25 @@ export class MemAgent {
     return this.#memcg.summary();
   }
 
+  /** Mask of lru_gen/enabled when a run last read it; null before the first, and where the kernel has none. */
+  get lruGenMask(): number | null {
+    return this.#memcg.lruGenMask;
+  }
+
   /** Free memory by size of block, decisions and compactions so far. Never throws: what cannot be read is null. */
   compactStatus(): CompactStatus {
+    return this.#compactStatus("counted");
+  }
+
+  /** As `compactStatus`, with `wanted` as it was when free memory was last counted by type: cheap. */
+  compactSummary(): CompactStatus {
+    return this.#compactStatus("known");
+  }
+
+  #compactStatus(wanted: "counted" | "known"): CompactStatus {
     const due = this.#compactDueMs();
     const secs = due === null ? null : Math.max(0, (due - this.#clock.monotonicMs()) / 1000);
-    return { ...this.#compactor.status(this.#live.settings.compact, secs), dry_run: this.#dryRun };
+    return { ...this.#compactor.status(this.#live.settings.compact, secs, wanted), dry_run: this.#dryRun };
   }
 
   /** What the runs of the last day did, minute by minute. */

@@ -172,7 +172,10 @@ export interface CompactStatus {
   readonly free: FreeStatus | null;
   /** What memcg runs evicted since the last compaction (or the start): how much of it came free in large blocks? */
   readonly evicted_since_compaction_bytes: number;
-  /** Why the next run would compact, as memory is now; null where it would not. */
+  /**
+   * Why the next run would compact, null where it would not: in `compactstatus` as memory is now, in `status` as it was
+   * when it was last counted by type.
+   */
   readonly wanted: string | null;
   /** Process of a compaction under way, or of one that has not ended although it was killed. */
   readonly child_pid: number | null;

@@ -35,7 +35,8 @@ export const answers: Answers = {
   giveback: (face, { body }) => face.giveback(givebackBodyOf(body)),
   metrics: async (face, { metrics }) => {
     const text = await metrics();
-    return text.of({ agent: face.status(), memcg: face.memcgStatus(), compact: face.compactStatus() });
+    const agent = face.status();
+    return text.of({ agent, memcg: face.memcgStatus(), compact: agent.compact });
   },
-  health: (face) => ({ health: face.status().health }),
+  health: (face) => ({ health: face.health() }),
 };

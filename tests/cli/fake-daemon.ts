@@ -87,6 +87,10 @@ export class FakeDaemon implements DaemonFace {
   /** A run is under way: another is refused. */
   busy = false;
 
+  health(): AgentStatus["health"] {
+    return this.status().health;
+  }
+
   status(): AgentStatus {
     if (!this.wrongFile) return agentStatus({ version });
     return agentStatus({

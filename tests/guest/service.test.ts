@@ -31,6 +31,7 @@ async function underSystemd(guest: Guest): Promise<void> {
   await startSystemd(guest);
   await restrictions(guest);
   await work(guest);
+  await refusals(guest);
   await watchdog(guest);
   await guest.sh(systemctl("stop mem-agent"));
   expect(await property(guest, "Result")).toBe("success");
@@ -65,9 +66,14 @@ async function startSystemd(guest: Guest): Promise<void> {
   });
 }
 
-/** systemctl inside systemd's own namespaces: it answers nobody else. */
+/** Inside systemd's own namespaces. */
+function inside(words: string): string {
+  return `nsenter -t $(cat /run/guest-systemd) -m -p ${words}`;
+}
+
+/** systemctl where systemd is: it answers nobody else. */
 function systemctl(words: string): string {
-  return `nsenter -t $(cat /run/guest-systemd) -m -p systemctl ${words}`;
+  return inside(`systemctl ${words}`);
 }
 
 async function property(guest: Guest, name: string): Promise<string> {
@@ -109,6 +115,27 @@ async function work(guest: Guest): Promise<void> {
   expect(log.split("\n").filter((line) => / (WARN|ERROR|CRITICAL) /i.test(line))).toEqual([]);
   const memcg = JSON.parse(await guest.sh("mem-agent run memcg --json")) as MemcgRunReport;
   expect(memcg.ends.error).toBe(0);
+}
+
+/** What is refused is said by systemctl, and by names that systemctl takes. */
+async function refusals(guest: Guest): Promise<void> {
+  await guest.sh("printf '[memcg]\\nperiod_secs = 0\\n' >/etc/mem-agent.toml");
+  const reload = await guest.run(systemctl("reload mem-agent"));
+  expect(reload.status).not.toBe(0);
+  expect(await guest.read("/run/mem-agent.log")).toContain(
+    "mem-agent reload: /etc/mem-agent.toml:2:1: memcg.period_secs",
+  );
+  await guest.sh(`echo '[memcg]' >/etc/mem-agent.toml && ${systemctl("reload mem-agent")}`);
+
+  const second = await guest.run(inside("mem-agent serve --addr /run/other.sock"));
+  expect(second.status).toBe(1);
+  expect(second.stderr).toMatch(/as process \d+ \(mem-agent\.service\).*systemctl stop mem-agent\.service$/m);
+  await guest.sh("rm /run/mem-agent.sock");
+  const ask = await guest.run(inside("mem-agent status"));
+  expect(ask.status).toBe(3);
+  expect(ask.stderr).toContain('start it with "systemctl restart mem-agent"');
+  await guest.sh(systemctl("restart mem-agent"));
+  expect((await guest.run("mem-agent status")).status).toBe(0);
 }
 
 /** A daemon that hangs is killed and started again; the socket is not in the way. */

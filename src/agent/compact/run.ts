@@ -64,6 +64,10 @@ export class Compactor {
   #evictedBytes = 0;
   /** What growth and fall are held against; null before the first look. */
   #reference: FreeBlocks | null = null;
+  /** Least order that the host gets, as the last run found it: a balloon hardly ever comes or goes. */
+  #reportedOrder: { readonly order: number | null } | null = null;
+  /** Why a run would have compacted when free memory was last counted by type, null where it would not. */
+  #wantedWhy: string | null = null;
   /** Begin of the waiting period's pressure; goes on while runs are skipped. */
   #window: StallReading | null = null;
   /** Compactions that did not finish since the last one that did, and when the first of them began. */
@@ -129,8 +133,16 @@ export class Compactor {
     await current.ended.catch(() => null);
   }
 
-  /** What is known now. Never throws: what cannot be read is null. */
-  status(settings: CompactSettings, nextRunSecs: number | null): Omit<CompactStatus, "dry_run"> {
+  /**
+   * What is known now. Never throws: what cannot be read is null. `counted` reads /proc/pagetypeinfo, which walks the free
+   * lists under the zones' locks, to say what the next run would do; `known` says it as it was when that was last read.
+   */
+  status(
+    settings: CompactSettings,
+    nextRunSecs: number | null,
+    wanted: "counted" | "known" = "counted",
+  ): Omit<CompactStatus, "dry_run"> {
+    if (wanted === "counted") this.#wantedWhy = nullIfFault(() => this.#wanted(settings));
     return {
       disabled: settings.disabled,
       running: this.running,
@@ -144,9 +156,9 @@ export class Compactor {
       last_compaction: this.#lastCompaction,
       free: this.free(settings),
       evicted_since_compaction_bytes: this.#evictedBytes,
-      wanted: nullIfFault(() => this.#wanted(settings)),
+      wanted: settings.disabled ? null : this.#wantedWhy,
       child_pid: this.#child?.pid ?? null,
-      reporting_order: nullIfFault(() => readReportedOrder(this.#options.root)),
+      reporting_order: this.#reported(),
       next_run_secs: nextRunSecs,
     };
   }
@@ -160,6 +172,7 @@ export class Compactor {
     const { clock } = this.#options;
     const started = new Date(clock.wallMs()).toISOString();
     const startMs = clock.monotonicMs();
+    this.#reportedOrder = null;
     const known = settings.disabled ? null : this.#look();
     const answer = this.#answer(settings, request.asked, known);
 
@@ -184,6 +197,8 @@ export class Compactor {
       pressure_percent: known?.pressurePercent ?? null,
     };
     this.#record(report, after);
+    const seen = answer.decision === "pressure" ? known : null;
+    this.#wantedWhy = seen === null ? null : this.#whyCompact(settings, { ...seen, pressurePercent: null });
     this.#noteFinish(report, startMs);
     return report;
   }
@@ -285,17 +300,21 @@ export class Compactor {
   #wanted(settings: CompactSettings): string | null {
     const reference = this.#reference;
     if (settings.disabled || reference === null) return null;
-    const free = readFreeBlocks(this.#options.root);
-    const answer = this.#answer(settings, false, { free, reference, pressurePercent: null });
+    return this.#whyCompact(settings, { free: readFreeBlocks(this.#options.root), reference, pressurePercent: null });
+  }
+
+  #whyCompact(settings: CompactSettings, finding: Finding): string | null {
+    const answer = this.#answer(settings, false, finding);
     return answer.compact ? answer.why : null;
   }
 
+  #reported(): number | null {
+    this.#reportedOrder ??= { order: nullIfFault(() => readReportedOrder(this.#options.root)) };
+    return this.#reportedOrder.order;
+  }
+
   #free(settings: CompactSettings, blocks: readonly number[]): FreeStatus {
-    return freeStatus(
-      blocks,
-      settings.order,
-      nullIfFault(() => readReportedOrder(this.#options.root)),
-    );
+    return freeStatus(blocks, settings.order, this.#reported());
   }
 }
 

@@ -10,7 +10,6 @@ import { applyReload, saidValues, type LiveSettings, type Merged, type SettingCh
 import { isMemcgOff, ruleId, ruleValues } from "../../config/rules.ts";
 import { settingList, type Settings, type SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
-import { readEnabled } from "../../kernel/lru-gen.ts";
 import { DaemonLock } from "../../system/daemon-lock.ts";
 import { pageBytes } from "../../system/page-size.ts";
 import { runningDaemon, serviceOf } from "../../system/running-daemon.ts";
@@ -61,6 +60,7 @@ export class Daemon implements DaemonFace {
   #watch: ConfigWatch | null = null;
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
+  #kernelSeen: AgentStatus["kernel"] | null = null;
   #doubt: Timer | null = null;
   /** Reloads and saves follow each other: each sees what the one before left. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -150,15 +150,15 @@ export class Daemon implements DaemonFace {
   }
 
   status(): AgentStatus {
-    this.#log.look();
-    const { memcg, compact } = { memcg: this.#agent.memcgSummary(), compact: this.#agent.compactStatus() };
+    const health = this.health();
+    const { memcg, compact } = { memcg: this.#agent.memcgSummary(), compact: this.#agent.compactSummary() };
     const warnings = this.#agent.warningList;
     const { settings } = this.#agent;
     return {
       version: this.version,
       pid: process.pid,
       started: this.#started,
-      health: warnings.length === 0 ? "ok" : "warning",
+      health,
       warnings,
       memcg,
       compact,
@@ -174,16 +174,28 @@ export class Daemon implements DaemonFace {
     };
   }
 
+  /** Whether a warning is active; reads nothing of the kernel. */
+  health(): AgentStatus["health"] {
+    this.#log.look();
+    return this.#agent.warningList.length === 0 ? "ok" : "warning";
+  }
+
+  /** Looked at once: what may change under us, the runs look at. */
   #kernel(): AgentStatus["kernel"] {
+    this.#kernelSeen ??= this.#seeKernel();
+    const mask = this.#agent.lruGenMask;
+    return mask === null ? this.#kernelSeen : { ...this.#kernelSeen, lru_gen_mask: maskText(mask) };
+  }
+
+  #seeKernel(): AgentStatus["kernel"] {
     const root = this.#options.kernelRoot;
     const facts = readPrerequisiteFacts(root);
-    const mask = nullIfFault(() => readEnabled(root));
     return {
       release: nullIfFault(() => readKernelRelease(root).release) ?? "unknown",
       cgroup_version: facts.cgroup?.version ?? null,
       pressure: facts.pressure.state === "ok",
       page_bytes: pageBytes(),
-      lru_gen_mask: mask === null ? null : `0x${mask.toString(16).padStart(4, "0")}`,
+      lru_gen_mask: facts.lruGenMask === null ? null : maskText(facts.lruGenMask),
     };
   }
 
@@ -387,6 +399,11 @@ function runningText(root: string): string {
     `mem-agent already runs on this machine${who}, and a second one would age the same cgroups: memory would count as cold ` +
     `in half the time; change that one's settings with mem-agent memcgset, or stop it first: ${stop}`
   );
+}
+
+/** As lru_gen/enabled writes it. */
+function maskText(mask: number): string {
+  return `0x${mask.toString(16).padStart(4, "0")}`;
 }
 
 function told(changes: readonly SettingChange[]): ChangeAnswer["changes"] {

@@ -51,6 +51,7 @@ export class MachineryKeeper {
   /** Runs that found lru_gen off after it had been in use; null while nobody misses it. */
   #offRuns: number | null = null;
   #lastBackend: BackendName | null = null;
+  #mask: number | null = null;
 
   constructor(options: MachineryOptions) {
     this.#options = options;
@@ -58,6 +59,11 @@ export class MachineryKeeper {
 
   get current(): MemcgMachinery | null {
     return this.#machinery;
+  }
+
+  /** Mask of lru_gen/enabled when it was last read; null before, and where there is none. */
+  get lruGenMask(): number | null {
+    return this.#mask;
   }
 
   /** Why the backend was taken, in one line. */
@@ -98,7 +104,8 @@ export class MachineryKeeper {
   #heedSwitch(wanted: "auto" | "lru_gen"): void {
     const name = this.#machinery?.backend.name ?? null;
     if (name !== "lru_gen" && this.#offRuns === null) return;
-    if (isLruGenOn(readEnabled(this.#options.root))) {
+    this.#mask = readEnabled(this.#options.root);
+    if (isLruGenOn(this.#mask)) {
       if (this.#offRuns === null) return;
       this.#offRuns = null;
       // Whoever switched it on wants it used: debugfs, should it have gone meanwhile, is mounted again.
@@ -128,6 +135,7 @@ export class MachineryKeeper {
     const { choice, facts } = meetPrerequisites(root, needs, log, mending);
     const tree = readCgroupTree(root);
     const pageBytes = kernelPageBytes();
+    this.#mask = facts.lruGenMask;
     const lruGenOn = facts.lruGenMask !== null && isLruGenOn(facts.lruGenMask);
     const source = refaultSourceOf(readKernelRelease(root), lruGenOn);
     const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());

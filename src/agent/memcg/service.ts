@@ -76,6 +76,11 @@ export class MemcgService {
     return isMemcgOff(this.#settings.memcg);
   }
 
+  /** Mask of lru_gen/enabled when a run last read it; null before the first, and where there is none. */
+  get lruGenMask(): number | null {
+    return this.#machinery.lruGenMask;
+  }
+
   get running(): boolean {
     return this.#running !== null || this.#givingBack !== null;
   }

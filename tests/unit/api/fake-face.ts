@@ -237,6 +237,9 @@ export class FakeFace implements DaemonFace {
     return { changes: [{ key: "memcg.period_secs", from: 600, to: change.period_secs }], saved: null };
   }
 
+  health(): AgentStatus["health"] {
+    return this.status().health;
+  }
   status(): AgentStatus {
     return agentStatus();
   }
