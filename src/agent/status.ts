@@ -6,6 +6,7 @@
 import type { CompactSettings, MemcgSettings } from "../config/schema.ts";
 import type { CompactDecision, CompactEnd } from "../core/compaction.ts";
 import type { GivebackLeft } from "../core/giveback.ts";
+import type { EndedEnd } from "../core/ended.ts";
 import type { EndReason } from "../core/reason.ts";
 
 export interface GenerationStatus {
@@ -65,6 +66,26 @@ export interface TargetStatus {
   readonly next_run_secs: number | null;
 }
 
+/** The page cache of cgroups that were removed, as far as the kernel keeps it apart (up to Linux 6.12 or so). */
+export interface EndedStatus {
+  /** The nearest living cgroup, through which it is evicted. */
+  readonly path: string;
+  /** Removed cgroups that have file pages left, each node counted by itself. */
+  readonly cgroups: number;
+  readonly file_bytes: number;
+  readonly evicted_bytes: number;
+  /** What living cgroups beside them lost to that. */
+  readonly lost_bytes: number;
+  /** What others read again, by the io stall of those that live there; null without a price. */
+  readonly refaulted_bytes: number | null;
+  readonly evictions: number;
+  readonly sit_out: number;
+  /** How the last run left it, and what that means; null before the first. */
+  readonly last_end: EndedEnd | null;
+  readonly why: string | null;
+  readonly last_error: string | null;
+}
+
 /** What one memcg run did; also the answer of `run memcg`. */
 export interface MemcgRunReport {
   readonly kind: "memcg";
@@ -114,6 +135,8 @@ export interface MemcgStatus {
   /** The integral of `saved_bytes` since the start, in bytes times seconds. */
   readonly saved_byte_seconds: number;
   readonly ends: Readonly<Record<EndReason, number>>;
+  /** What removed cgroups left behind, the most first, at most 100. */
+  readonly ended: readonly EndedStatus[];
   readonly last_run: MemcgRunReport | null;
   readonly next_run_secs: number | null;
   /** Where refaults come from: "refaults", "io_stall" stand-in, or null when switched off. */

@@ -129,6 +129,20 @@ export const metrics = {
     labels: ["reason"],
     collect: ({ memcg }) => byKey("reason", memcg.ends),
   },
+  endedBytes: {
+    name: "mem_agent_ended_bytes",
+    type: "gauge",
+    help: "Page cache that removed cgroups left behind, by the living cgroup that it can be evicted through.",
+    labels: ["cgroup"],
+    collect: ({ memcg: { ended } }) => ended.map(({ path, file_bytes }) => [{ cgroup: path }, file_bytes]),
+  },
+  endedEvictedBytes: {
+    name: "mem_agent_ended_evicted_bytes_total",
+    type: "counter",
+    help: "Bytes of it that were evicted; part of mem_agent_evicted_bytes_total under other.",
+    labels: ["cgroup"],
+    collect: ({ memcg: { ended } }) => ended.map(({ path, evicted_bytes }) => [{ cgroup: path }, evicted_bytes]),
+  },
   idleBytes: {
     name: "mem_agent_idle_bytes",
     type: "gauge",

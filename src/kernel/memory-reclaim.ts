@@ -6,7 +6,7 @@
  * Bytes; `swappiness=` (0 file pages only, to 200) since 6.10: older kernels refuse it with EINVAL. The write returns
  * when the kernel is done; EAGAIN says that it found less than was asked for.
  */
-import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, writeSync } from "node:fs";
 import { errnoOf } from "../base/fault.ts";
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
 import type { FsPath } from "../system/path-name.ts";
@@ -51,6 +51,11 @@ export async function reclaim(
   } finally {
     closeSync(fd);
   }
+}
+
+/** False for the root cgroup, on cgroup v1, and before Linux 5.19. */
+export function hasReclaim(root: string, tree: CgroupTree, path: string): boolean {
+  return tree.version === 2 && existsSync(cgroupFile(root, tree, path, "memory.reclaim"));
 }
 
 /**

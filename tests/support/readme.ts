@@ -20,6 +20,7 @@ import { startSettings } from "../../src/config/merge.ts";
 import { compileRules, ruleId } from "../../src/config/rules.ts";
 import { parseQuickly } from "../../src/config/toml.ts";
 import { compactDecisionTexts, compactEndTexts } from "../../src/core/compaction.ts";
+import { endedEndTexts } from "../../src/core/ended.ts";
 import { endReasonTexts } from "../../src/core/reason.ts";
 import { choices, choiceTable, simulateChoice } from "./simulation/choices.ts";
 import { simulateWeek, weekTable } from "./simulation/week.ts";
@@ -244,6 +245,7 @@ export const parts: Readonly<Record<string, () => string>> = {
   "rules example": rulesExample,
   routes: routesTable,
   metrics: metricsTable,
+  "ended ends": () => textsTable("end", endedEndTexts),
   "end reasons": () => textsTable("reason", endReasonTexts),
   "compact decisions": () => textsTable("decision", compactDecisionTexts),
   "compact ends": () => textsTable("end", compactEndTexts),

@@ -7,7 +7,11 @@ import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
 import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from "./backend.ts";
+import type { EndedBook } from "./ended.ts";
 import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
+
+/** What the kernel gives a cgroup that was removed and has pages left. */
+const offlineId = "0";
 
 /** One write ages so many targets at most, and about so many pages: what a stop or a pressure check waits for. */
 const agingTargetsMax = 64;
@@ -24,6 +28,7 @@ export class LruGenBackend implements Backend {
   readonly #settingsOf: SettingsOfTarget;
   readonly #lruGen: LruGenFile;
   readonly #clock: Clock;
+  readonly #ended: EndedBook;
 
   constructor(
     root: string,
@@ -32,8 +37,10 @@ export class LruGenBackend implements Backend {
     registry: MemcgRegistry,
     settingsOf: SettingsOfTarget,
     clock: Clock,
+    ended: EndedBook,
   ) {
     this.#clock = clock;
+    this.#ended = ended;
     this.#root = root;
     this.#tree = tree;
     this.#registry = registry;
@@ -48,9 +55,16 @@ export class LruGenBackend implements Backend {
     let cgroup: CgroupState | null = null;
     let path: string | null = null;
     let seenId: string | null = null;
+    this.#ended.begin();
     this.#lruGen.scan((id, seenPath, node, generations, count) => {
+      if (id === offlineId) {
+        path = null;
+        this.#ended.removed(seenPath, filePagesOf(generations, count), () => this.#registry.nearestAbove(seenPath));
+        return;
+      }
       // A dead cgroup with pages left is listed beside the living one of its name.
       if (seenPath !== path || id !== seenId) {
+        this.#ended.living();
         path = seenPath;
         seenId = id;
         cgroup = identify ? this.#identify(seenPath, id) : this.#known(seenPath, id);
@@ -65,6 +79,7 @@ export class LruGenBackend implements Backend {
     if (!identify) return;
     this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
     const nowMs = this.#clock.monotonicMs();
+    this.#ended.note((cgroup) => this.#registry.cgroups.get(cgroup.path) === cgroup, nowMs);
     for (const target of this.#registry.targets()) {
       if (target.generationCount === 0) continue;
       target.cohort.look(target.generations, target.takenFilePages, nowMs);
@@ -139,8 +154,7 @@ export class LruGenBackend implements Backend {
   }
 
   #identify(path: string, id: string): CgroupState | null {
-    // 0 marks a cgroup that is offline.
-    if (id === "0" || this.#registry.hasLiving(path)) return null;
+    if (this.#registry.hasLiving(path)) return null;
     try {
       return this.#registry.seeCgroup(path, id, cgroupInode(this.#root, this.#tree, path));
     } catch (error) {
@@ -158,6 +172,12 @@ export class LruGenBackend implements Backend {
   [Symbol.dispose](): void {
     this.#lruGen[Symbol.dispose]();
   }
+}
+
+function filePagesOf({ filePages }: LruGenGenerations, count: number): number {
+  let pages = 0;
+  for (let index = 0; index < count; index++) pages += filePages[index] ?? 0;
+  return pages;
 }
 
 /** The youngest four: there are no more, but the file does not promise it. */

@@ -17,6 +17,7 @@ import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
 import type { Backend } from "./backend.ts";
 import { isLruGenOn, type BackendChoice } from "../doctor/backend-choice.ts";
 import { LruGenBackend, type LruGenFile } from "./lru-gen.ts";
+import type { EndedBook } from "./ended.ts";
 import { Pace } from "./evict.ts";
 import { FreedCounter } from "./freed.ts";
 import { PressureReader } from "./pressure.ts";
@@ -36,6 +37,7 @@ export interface MachineryOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: MemcgRegistry;
+  readonly ended: EndedBook;
   readonly settingsOf: SettingsOfTarget;
   /** Opens lru_gen's file; Faults as `LruGen.open`. */
   readonly openLruGen: (root: string) => LruGenFile;
@@ -149,6 +151,7 @@ export class MachineryKeeper {
       log,
       backend,
       registry,
+      ended: this.#options.ended,
       pressure: new PressureReader(root, tree, clock),
       refaults,
       pace: this.#pace,
@@ -158,9 +161,9 @@ export class MachineryKeeper {
 
   #openBackend(name: BackendName | null, tree: CgroupTree, pageBytes: number): Backend {
     if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
-    const { root, registry, settingsOf, openLruGen, clock } = this.#options;
+    const { root, registry, ended, settingsOf, openLruGen, clock } = this.#options;
     return name === "lru_gen"
-      ? new LruGenBackend(root, tree, openLruGen(root), registry, settingsOf, clock)
+      ? new LruGenBackend(root, tree, openLruGen(root), registry, settingsOf, clock, ended)
       : new MemoryReclaimBackend({ root, tree, pageBytes, registry, settingsOf, clock });
   }
 

@@ -11,7 +11,7 @@ import { newPace, paceLimits, periodMs, quietMs, type CpuSeen, type PaceState } 
 import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import type { StallReading } from "../../core/pressure.ts";
 import { noRefaults, type RefaultState, type RefaultVerdict } from "../../core/refault.ts";
-import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
+import { cgroupInode, parentPath, type CgroupTree } from "../../kernel/cgroup.ts";
 import { NumberRows } from "./number-rows.ts";
 
 /** What went and what came back of all cgroups, also of those that are gone. Pages. */
@@ -324,6 +324,15 @@ export class MemcgRegistry {
     cgroup.id = id;
     cgroup.seenInScan = this.#scan;
     return cgroup;
+  }
+
+  /** The nearest cgroup above a path that is there; null where none is known. */
+  nearestAbove(path: string): CgroupState | null {
+    for (let at = parentPath(path); at !== null; at = parentPath(at)) {
+      const cgroup = this.cgroups.get(at);
+      if (cgroup !== undefined) return cgroup;
+    }
+    return null;
   }
 
   /** True when this snapshot has shown a cgroup whose id is its inode: another one of its name is dead. */

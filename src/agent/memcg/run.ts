@@ -28,6 +28,7 @@ import { readMeminfo } from "../../kernel/meminfo.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
 import { Bounds } from "./bounds.ts";
+import { evictEnded, type EndedBook } from "./ended.ts";
 import { evictTargets, type Pace } from "./evict.ts";
 import { EvictionGuards, waitingPercent, type PressureReader } from "./pressure.ts";
 import type { FreedCounter } from "./freed.ts";
@@ -43,6 +44,7 @@ export interface MemcgMachinery {
   readonly log: Logger;
   readonly backend: Backend;
   readonly registry: MemcgRegistry;
+  readonly ended: EndedBook;
   readonly pressure: PressureReader;
   readonly refaults: RefaultKeeper;
   readonly pace: Pace;
@@ -56,6 +58,8 @@ export interface MemcgRunOrder {
   readonly isDue: (target: TargetState) => boolean;
   /** Why a target must stop now: shutdown, or switched off meanwhile. */
   readonly stopReason: (target: TargetState) => EndReason | null;
+  /** Whether the run is to stop for what ended below this cgroup. */
+  readonly stopsEnded: (cgroup: CgroupState) => boolean;
   /** `skipped`: its waiting period had too much pressure, and nothing was done. */
   readonly ended: (target: TargetState, reason: EndReason, skipped: boolean) => void;
 }
@@ -69,6 +73,8 @@ export interface MemcgRunOutcome {
   readonly batches: number;
   /** What was evicted, or with dryRun would have been. */
   readonly plans: ReadonlyMap<TargetState, EvictPlan>;
+  /** File pages of ended units that were evicted, or with dryRun would have been. */
+  readonly endedPages: number;
 }
 
 /** Runs what is due. Throws only when there is no snapshot to be had; a target that fails ends with `error`. */
@@ -113,6 +119,7 @@ class MemcgRun {
     if (aged > 0 && ready.some(mayEvict)) backend.look(false);
     for (const target of ready) this.#plan(target);
     const batches = this.#order.dryRun ? this.#pretend() : await this.#evict();
+    const endedPages = await this.#evictEnded();
     this.#bookEvictions();
     for (const target of ready) backend.ran(target, this.#askedPages(target));
     return {
@@ -123,6 +130,7 @@ class MemcgRun {
       skipped: this.#skipped,
       batches,
       plans: this.#plans,
+      endedPages,
     };
   }
 
@@ -313,6 +321,18 @@ class MemcgRun {
       this.#end(end.target, end.why, end.error);
     }
     return batches;
+  }
+
+  /** After the living, so that little of theirs is left for the kernel to come across. */
+  #evictEnded(): Promise<number> {
+    return evictEnded(this.#machinery.ended.all, {
+      ...this.#machinery,
+      bounds: this.#bounds,
+      swapFreePages: () => this.#swapFreePages(),
+      dryRun: this.#order.dryRun,
+      stops: this.#order.stopsEnded,
+      totals: this.#machinery.registry.totals,
+    });
   }
 
   #pretend(): number {

@@ -13,6 +13,7 @@ import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { Events } from "../events.ts";
 import type { MemcgGiveback, MemcgGivebackOutcome, MemcgGivebackRequest } from "./giveback.ts";
+import { EndedBook } from "./ended.ts";
 import type { LruGenFile } from "./lru-gen.ts";
 import { MachineryKeeper } from "./machinery.ts";
 import { MemcgRegistry, type TargetState } from "./registry.ts";
@@ -42,6 +43,7 @@ export interface MemcgServiceOptions {
 export class MemcgService {
   readonly #options: MemcgServiceOptions;
   readonly #registry = new MemcgRegistry();
+  readonly #ended = new EndedBook();
   readonly #machinery: MachineryKeeper;
   readonly #seed: number;
   readonly #ends = noEnds();
@@ -66,6 +68,7 @@ export class MemcgService {
     this.#machinery = new MachineryKeeper({
       ...options,
       registry: this.#registry,
+      ended: this.#ended,
       settingsOf: (path, node) => this.#rules.lookup(path, node),
     });
     this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
@@ -238,6 +241,9 @@ export class MemcgService {
       dryRun,
       isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.periodMs),
       stopReason: (target) => (this.#givingBack === null ? this.#stopReason(target) : "stopped"),
+      stopsEnded: ({ targets: [target] }) => {
+        return this.#givingBack !== null || target === undefined || this.#stopReason(target) !== null;
+      },
       ended: (target, reason, skipped) => {
         this.#ends[reason]++;
         if (!events.heard) return;
@@ -346,6 +352,7 @@ export class MemcgService {
       saved_bytes: saved.bytes,
       saved_byte_seconds: Math.round(saved.byteSecs),
       ends: { ...this.#ends },
+      ended: this.#ended.status(pageBytes),
       last_run: this.#lastRun,
       next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
       refault_source: refaultedBytes === null ? null : (machinery?.refaults.source ?? null),

@@ -93,6 +93,7 @@ export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRu
     anon_bytes: target.lastEvictedAnonPages * pageBytes,
     file_bytes: target.lastEvictedFilePages * pageBytes,
   });
+  const ended = { anon_bytes: 0, file_bytes: outcome.endedPages * pageBytes };
   const forecastOf = (plan: EvictPlan): EvictedStatus => forecast(plan, pageBytes);
   const top = planned
     .map(([target, plan]) => ({
@@ -113,8 +114,8 @@ export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRu
     targets: outcome.targets.length,
     aged: outcome.aged,
     skipped: outcome.skipped,
-    evicted_bytes: sum(planned.map(([target]) => evictedOf(target))),
-    would_evict_bytes: dryRun ? sum(planned.map(([, plan]) => forecastOf(plan))) : null,
+    evicted_bytes: sum([...planned.map(([target]) => evictedOf(target)), ...(dryRun ? [] : [ended])]),
+    would_evict_bytes: dryRun ? sum([...planned.map(([, plan]) => forecastOf(plan)), ended]) : null,
     batches: outcome.batches,
     ends: outcome.ends,
     top: top.slice(0, topMax),

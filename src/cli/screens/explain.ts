@@ -3,7 +3,7 @@ import { escapeControls } from "../../base/log-line.ts";
 import { bytesText, percentText, spanText } from "../../base/units.ts";
 import type { MemcgStatus, TargetStatus } from "../../agent/status.ts";
 import { endReasonTexts } from "../../core/reason.ts";
-import { evictedSum, paceText } from "./memcg.ts";
+import { endedText, evictedSum, paceText } from "./memcg.ts";
 import { countText } from "./quantity.ts";
 import { fieldLines, heading, joinParts } from "./screen.ts";
 import type { Terminal } from "./terminal.ts";
@@ -35,6 +35,7 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
     case null:
       return `${dry}No run of it has ended yet${next}.`;
     case "evicted":
+      return `${dry}All that was cold went in its last run${next}.`;
     case "sampled":
       return `${dry}A sample of what is cold went; what comes back decides how much goes next${next}.`;
     case "nothing_cold":
@@ -74,6 +75,9 @@ export function renderExplanation(target: TargetStatus, memcg: MemcgStatus, term
     ...field("Stalled", stallText(target)),
     ...field("Evicted", joinParts([bytesText(evicted), `in ${countText(target.evictions, "eviction")}`])),
     ...field("Came back", backText(target, evicted, back)),
+    ...memcg.ended
+      .filter(({ path }) => path === target.path)
+      .flatMap((units) => field("Ended units", `below it: ${endedText(units)}`)),
     ...field(
       "Swap",
       settings.swap ? `used, swappiness at most ${settings.swappiness_max}` : "not used: file pages only",

@@ -1,7 +1,14 @@
 /** `memcgstatus` for people: every target in one line, or with `--long` all that is known of each. */
 import { escapeControls } from "../../base/log-line.ts";
 import { bytesText, percentText, spanText } from "../../base/units.ts";
-import type { EvictedStatus, FreeStatus, MemcgStatus, MemcgSummary, TargetStatus } from "../../agent/status.ts";
+import type {
+  EndedStatus,
+  EvictedStatus,
+  FreeStatus,
+  MemcgStatus,
+  MemcgSummary,
+  TargetStatus,
+} from "../../agent/status.ts";
 import { endReasonTexts } from "../../core/reason.ts";
 import { barLegend, generationsCell } from "./generations.ts";
 import { countText, shortSpanText } from "./quantity.ts";
@@ -153,6 +160,52 @@ export function standInLines(targets: readonly TargetStatus[], terminal: Termina
   return fieldLines(terminal, "Pressure", `${whose} stands in for ${countText(count, "target")}${more}`);
 }
 
+const endedShownMax = 5;
+
+/** What removed cgroups left behind, and what was done about it. */
+export function endedText(units: EndedStatus): string {
+  return joinParts([
+    `${bytesText(units.file_bytes)} of ${countText(units.cgroups, "removed cgroup")}`,
+    units.evicted_bytes > 0 ? `${bytesText(units.evicted_bytes)} evicted` : null,
+    units.lost_bytes > 0 ? `${bytesText(units.lost_bytes)} of living ones with it` : null,
+    units.sit_out > 0 ? `sits out ${units.sit_out} more` : null,
+    units.last_end === null ? "not run yet" : `${units.last_end}: ${units.why}`,
+    units.last_error === null ? null : escapeControls(units.last_error),
+  ]);
+}
+
+/** How ended units end that nothing is going to be done about. */
+const lastingEnds: ReadonlySet<EndedStatus["last_end"]> = new Set(["swap", "no_file", "spared", "disabled"]);
+
+/** Less is a detail, for memcgstatus. */
+const endedWorthBytes = 64 * 1024 * 1024;
+
+/** Those with the most in one line, and why they are left where they are. */
+export function endedSummary({ ended }: Pick<MemcgSummary, "ended">, terminal: Terminal): string[] {
+  const [first] = ended;
+  const bytes = ended.reduce((sum, { file_bytes }) => sum + file_bytes, 0);
+  if (first === undefined || bytes < endedWorthBytes) return [];
+  const evicted = ended.reduce((sum, { evicted_bytes }) => sum + evicted_bytes, 0);
+  const where = ended.length === 1 ? `below ${escapeControls(first.path)}` : `below ${ended.length} cgroups`;
+  const text = joinParts([
+    `${bytesText(bytes)} ${where}`,
+    evicted > 0 ? `${bytesText(evicted)} evicted` : null,
+    lastingEnds.has(first.last_end) ? `of ${escapeControls(first.path)} left: ${first.why}` : null,
+  ]);
+  return fieldLines(terminal, "Ended units", text);
+}
+
+/** One line for each living cgroup below which units ended, those with the most. */
+export function endedLines({ ended }: Pick<MemcgSummary, "ended">, terminal: Terminal): string[] {
+  const lines = ended
+    .slice(0, endedShownMax)
+    .flatMap((units, index) =>
+      fieldLines(terminal, index === 0 ? "Ended units" : "", `of ${escapeControls(units.path)}: ${endedText(units)}`),
+    );
+  const more = ended.length - endedShownMax;
+  return more > 0 ? [...lines, ...fieldLines(terminal, "", `and of ${countText(more, "other cgroup")}`)] : lines;
+}
+
 function reportableText(free: FreeStatus): string {
   const reportable = free.reportable_bytes === null ? "nothing is" : `${bytesText(free.reportable_bytes)} of it`;
   return `${bytesText(free.free_bytes)}, ${reportable} reportable to the host`;
@@ -169,6 +222,7 @@ export function renderMemcgStatus(
     ...fieldLines(terminal, "Memory", memcgSummary(status)),
     ...backendLines(status, terminal),
     ...standInLines(status.targets, terminal),
+    ...endedLines(status, terminal),
     ...fieldLines(terminal, "Saved now", `${savedText(status)}${ends(status)}`),
     ...(status.free === null ? [] : fieldLines(terminal, "Free now", reportableText(status.free))),
     "",

@@ -8,6 +8,7 @@ import {
   backendLines,
   bytesCell,
   endCell,
+  endedSummary,
   evictedSum,
   memcgSummary,
   savedText,
@@ -77,7 +78,7 @@ function memcgLines(status: AgentStatus, nowMs: number, terminal: Terminal): str
   const { last_run: last } = memcg;
   const lines = fieldLines(terminal, "Saved now", savedText(memcg), "bold");
   lines.push(...fieldLines(terminal, "Memory", memcgSummary(memcg)));
-  lines.push(...backendLines(memcg, terminal));
+  lines.push(...backendLines(memcg, terminal), ...endedSummary(memcg, terminal));
   if (last === null) return [...lines, ...fieldLines(terminal, "  last run", "none yet")];
   const moved = last.would_evict_bytes ?? last.evicted_bytes;
   const text = joinParts([

@@ -2,9 +2,9 @@
  * A small kernel for tests of memcg runs: real files for what is read (cgroups, pressure, usage), a model of the multi-gen
  * LRU behind lru_gen's face, and a clock that a test moves.
  */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { LruGenFile } from "../../../src/agent/memcg/lru-gen.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import type { Generation } from "../../../src/core/eviction.ts";
@@ -152,6 +152,48 @@ export class MemcgKernel implements Disposable {
     this.#dead.push({ ...cgroup, id });
   }
 
+  /** Removed, and its pages stay charged above it, as they do up to Linux 6.12: memory.reclaim of its parent takes them. */
+  endUnit(path: string): void {
+    const { nodes } = this.#cgroup(path);
+    this.#cgroups.delete(path);
+    this.#usage.delete(path);
+    rmSync(this.#folder(path), { recursive: true });
+    this.#dead.push({ path, id: "0", nodes });
+    this.#write(`${this.#inner(dirname(path))}/memory.reclaim`, "");
+  }
+
+  /** What a round of memory.reclaim takes of each living cgroup that it comes across. */
+  livingLoss = 0;
+  /** And of each ended one, where it asks for less. */
+  readonly #endedBatch = 4096;
+
+  /** What was written to memory.reclaim since the last look. */
+  #reclaimBelow(parent: ModelCgroup): void {
+    const file = join(this.#folder(parent.path), "memory.reclaim");
+    if (!existsSync(file)) return;
+    let left = Number.parseInt(readFileSync(file, "utf8"), 10) / pageBytes;
+    writeFileSync(file, "");
+    if (!(left > 0)) return;
+    this.commands.push(`reclaim ${parent.path} ${left}`);
+    for (const living of this.#cgroups.values()) {
+      const generation = living.nodes[0]?.generations[0];
+      if (dirname(living.path) !== parent.path || generation === undefined) continue;
+      const pages = Math.min(this.livingLoss, generation.filePages);
+      generation.filePages -= pages;
+      this.#addUsage(living.path, -pages);
+      this.#count(living.path, { stolen: pages, ours: pages });
+    }
+    for (const { path, nodes } of this.#dead) {
+      const generation = nodes[0]?.generations.find(({ filePages }) => filePages > 0);
+      if (left <= 0 || dirname(path) !== parent.path || generation === undefined) continue;
+      const pages = Math.min(this.frees, Math.max(left, this.#endedBatch), generation.filePages);
+      generation.filePages -= pages;
+      left -= pages;
+      this.#addUsage(parent.path, -pages);
+      this.#count(parent.path, { stolen: pages, ours: pages });
+    }
+  }
+
   protect(path: string, { low = 0, min = 0 }: { readonly low?: number; readonly min?: number }): void {
     this.#write(`${this.#inner(path)}/memory.low`, `${low * pageBytes}\n`);
     this.#write(`${this.#inner(path)}/memory.min`, `${min * pageBytes}\n`);
@@ -271,9 +313,11 @@ export class MemcgKernel implements Disposable {
 
   #scan(visit: LruGenVisitor): LruGenScan {
     this.looks++;
+    for (const living of this.#cgroups.values()) this.#reclaimBelow(living);
     const listed = [...this.#cgroups.values()].flatMap((living) => [
       ...this.#dead.filter(({ path }) => path === living.path),
       living,
+      ...this.#dead.filter(({ path, id }) => id === "0" && dirname(path) === living.path && !this.#cgroups.has(path)),
     ]);
     for (const { id, path, nodes } of listed) {
       if (this.#hidden.has(path)) continue;

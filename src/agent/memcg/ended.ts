@@ -1,0 +1,344 @@
+/**
+ * Ended units: what the cgroups that were removed below a living one left behind, and its eviction through that one's
+ * `memory.reclaim`. What is decided is in core/ended.ts.
+ */
+import { isFault, messageOf, nullIfFault } from "../../base/fault.ts";
+import {
+  decideEnded,
+  endedEndTexts,
+  endedHorizonMs,
+  endedPagesMin,
+  endedStepPages,
+  judgeEndedStep,
+  newEnded,
+  noteEnded,
+  noteEndedRun,
+  oldEndedPages,
+  type EndedEnd,
+  type EndedState,
+} from "../../core/ended.ts";
+import { paceLimits, type PaceLimits } from "../../core/pace.ts";
+import { isAbove, stallPercent, stallUs, type StallReading } from "../../core/pressure.ts";
+import {
+  decideRefault,
+  isUnderJudgement,
+  judgeRefaults,
+  noRefaults,
+  noteEviction,
+  noteSitOut,
+  type RefaultObservation,
+  type RefaultState,
+} from "../../core/refault.ts";
+import { acceptsSwappiness, hasReclaim, reclaim } from "../../kernel/memory-reclaim.ts";
+import { readMemoryStat, readProactiveSteal } from "../../kernel/memory-stat.ts";
+import { cgroupFile, type CgroupTree } from "../../kernel/cgroup.ts";
+import { readSomeTotalUs } from "../../kernel/pressure.ts";
+import { displayPath } from "../../system/path-name.ts";
+import type { MemcgSettings } from "../../config/schema.ts";
+import type { EndedStatus } from "../status.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Backend } from "./backend.ts";
+import type { Bounds } from "./bounds.ts";
+import { guardWindowMs, type PressureReader } from "./pressure.ts";
+import type { CgroupState, MemcgTotals } from "./registry.ts";
+
+/** What ended below one living cgroup. */
+export class EndedUnits {
+  readonly cgroup: CgroupState;
+  state: EndedState = newEnded;
+  /** As the last snapshot showed it: file pages, and of how many cgroups. */
+  pages = 0;
+  count = 0;
+  /** Evicted since the last look. */
+  takenPages = 0;
+  evictedPages = 0;
+  refaultedPages = 0;
+  /** What living cgroups beside it lost to its eviction. */
+  lostPages = 0;
+  evictions = 0;
+  lastEnd: EndedEnd | null = null;
+  lastError: string | null = null;
+  refault: RefaultState = noRefaults;
+  stall: StallReading | null = null;
+
+  constructor(cgroup: CgroupState) {
+    this.cgroup = cgroup;
+  }
+
+  get settings(): MemcgSettings | null {
+    return this.cgroup.targets[0]?.settings ?? null;
+  }
+}
+
+/** All of them, by the living cgroup that each can be reached through. */
+export class EndedBook {
+  readonly #units = new Map<CgroupState, EndedUnits>();
+  /** The last removed cgroup of the listing: what is listed right after it and below its path was below it. */
+  #last: { readonly path: string; readonly units: EndedUnits } | null = null;
+
+  /** A snapshot begins. */
+  begin(): void {
+    this.#last = null;
+    for (const units of this.#units.values()) units.pages = units.count = 0;
+  }
+
+  /** The snapshot shows a living cgroup. */
+  living(): void {
+    this.#last = null;
+  }
+
+  /** The snapshot shows one node of a removed cgroup, whose nearest living parent is `owner` if its own was not removed. */
+  removed(path: string, filePages: number, owner: () => CgroupState | null): void {
+    if (this.#last?.path !== path && !(this.#last !== null && path.startsWith(`${this.#last.path}/`))) {
+      const cgroup = owner();
+      this.#last = cgroup === null ? null : { path, units: this.#of(cgroup) };
+    }
+    if (this.#last === null || filePages === 0) return;
+    this.#last.units.pages += filePages;
+    this.#last.units.count++;
+  }
+
+  /** A snapshot at the start of a run is complete: what it shows is followed from run to run. */
+  note(isKnown: (cgroup: CgroupState) => boolean, nowMs: number): void {
+    for (const [cgroup, units] of this.#units) {
+      // What is gone for long has no history worth keeping, but for its counts.
+      if (!isKnown(cgroup)) this.#units.delete(cgroup);
+      const { pages, takenPages, settings } = units;
+      units.takenPages = 0;
+      if (settings === null) continue;
+      const horizonMs = endedHorizonMs(limitsOf(settings));
+      units.state = noteEnded(units.state, { pages, takenPages, nowMs, horizonMs });
+    }
+  }
+
+  /** The deepest first: what ended further down goes before it would go as somebody else's. */
+  get all(): readonly EndedUnits[] {
+    return [...this.#units.values()].toSorted((left, right) => depth(right.cgroup) - depth(left.cgroup));
+  }
+
+  /** With the most first, and without those that nothing is known of. */
+  status(pageBytes: number): readonly EndedStatus[] {
+    return [...this.#units.values()]
+      .filter(({ pages, evictions }) => pages >= endedPagesMin || evictions > 0)
+      .toSorted((left, right) => right.pages - left.pages)
+      .slice(0, shownMax)
+      .map((units) => ({
+        path: displayPath(units.cgroup.path),
+        cgroups: units.count,
+        file_bytes: units.pages * pageBytes,
+        evicted_bytes: units.evictedPages * pageBytes,
+        lost_bytes: units.lostPages * pageBytes,
+        refaulted_bytes: units.settings?.refault_percent_limit === 0 ? null : units.refaultedPages * pageBytes,
+        evictions: units.evictions,
+        sit_out: units.refault.leftEvictions,
+        last_end: units.lastEnd,
+        why: units.lastEnd === null ? null : endedEndTexts[units.lastEnd],
+        last_error: units.lastError,
+      }));
+  }
+
+  #of(cgroup: CgroupState): EndedUnits {
+    let units = this.#units.get(cgroup);
+    if (units === undefined) {
+      units = new EndedUnits(cgroup);
+      this.#units.set(cgroup, units);
+    }
+    return units;
+  }
+}
+
+const shownMax = 100;
+
+function depth({ path }: CgroupState): number {
+  return path.split("/").length;
+}
+
+function limitsOf({ period_min_secs, period_secs }: MemcgSettings): PaceLimits {
+  return paceLimits(period_min_secs, period_secs);
+}
+
+/** What the eviction of ended units needs. */
+export interface EndedTools {
+  readonly root: string;
+  readonly tree: CgroupTree;
+  readonly pageBytes: number;
+  readonly clock: Clock;
+  readonly backend: Pick<Backend, "look">;
+  readonly pressure: Pick<PressureReader, "freshWithChildren">;
+  readonly bounds: Bounds;
+  readonly swapFreePages: () => number;
+  readonly dryRun: boolean;
+  readonly stops: (cgroup: CgroupState) => boolean;
+  readonly totals: MemcgTotals;
+}
+
+/** What went, or with `dryRun` would have gone, of all ended units: file pages. */
+export async function evictEnded(all: readonly EndedUnits[], tools: EndedTools): Promise<number> {
+  let pages = 0;
+  for (const units of all) pages += await new EndedEviction(units, tools).run();
+  return pages;
+}
+
+class EndedEviction {
+  readonly #tools: EndedTools;
+  readonly #units: EndedUnits;
+  /** What the kernel took in all steps, and how much of it was of the ended. */
+  #stolenPages = 0;
+  #freedPages = 0;
+
+  constructor(units: EndedUnits, tools: EndedTools) {
+    this.#units = units;
+    this.#tools = tools;
+  }
+
+  async run(): Promise<number> {
+    const units = this.#units;
+    const { settings, cgroup } = units;
+    if (settings === null || (units.pages < endedPagesMin && !isUnderJudgement(units.refault))) return 0;
+    const nowMs = this.#tools.clock.monotonicMs();
+    const limits = limitsOf(settings);
+    const observation = this.#judge(settings.refault_percent_limit, nowMs, limits);
+    if (units.pages < endedPagesMin) return 0;
+    const oldPages = oldEndedPages(units.state, endedHorizonMs(limits), nowMs);
+    const decision = decideEnded(units.state, {
+      oldPages,
+      nowMs,
+      disabled: settings.disabled,
+      disabledBelow: isDisabledBelow(cgroup),
+      hasReclaim: hasReclaim(this.#tools.root, this.#tools.tree, cgroup.path),
+      filesAlone: this.#takesSwappiness() || this.#cannotSwap(),
+      stalled: this.#hasStalled(settings.period_psi_percent_limit),
+      sitsOut: decideRefault(units.refault, settings.refault_percent_limit).do === "sit_out",
+      sampling: settings.refault_percent_limit > 0,
+    });
+    if (decision.do === "leave") {
+      if (decision.why === "refaults" && !this.#tools.dryRun) units.refault = noteSitOut(units.refault);
+      if (decision.why !== null) this.#end(decision.why, nowMs, limits);
+      return 0;
+    }
+    if (this.#tools.dryRun) return decision.pages;
+    units.evictions++;
+    const why = await this.#evict(decision.pages, decision.sample, settings.eviction_psi_percent_limit);
+    if (observation !== null) units.refault = noteEviction(units.refault, observation, this.#freedPages);
+    units.takenPages += this.#freedPages;
+    units.evictedPages += this.#freedPages;
+    units.lostPages += this.#lostPages;
+    this.#tools.totals.evictedFilePages += this.#freedPages + this.#lostPages;
+    this.#end(why, this.#tools.clock.monotonicMs(), limits);
+    return this.#freedPages;
+  }
+
+  /** Over all steps, since the kernel's count may lag behind a step. */
+  get #lostPages(): number {
+    return Math.max(0, this.#stolenPages - this.#freedPages);
+  }
+
+  #end(why: EndedEnd, nowMs: number, limits: PaceLimits): void {
+    this.#units.lastEnd = why;
+    if (why !== "error") this.#units.lastError = null;
+    this.#units.state = noteEndedRun(this.#units.state, why, nowMs, limits);
+  }
+
+  /** Small steps, each followed by a look at what went and at what the living lost. */
+  async #evict(pages: number, sample: boolean, stallPercentMax: number): Promise<EndedEnd> {
+    const { root, tree, pageBytes, backend, pressure } = this.#tools;
+    const units = this.#units;
+    const { cgroup } = units;
+    const swappiness = this.#takesSwappiness() ? 0 : null;
+    let stepPages = endedStepPages;
+    let idleSteps = 0;
+    let before = pressure.freshWithChildren(cgroup);
+    // Bounded: each step takes something of what is left, or is one of a few that do not.
+    while (true) {
+      if (this.#tools.stops(cgroup)) return "stopped";
+      const [wasPages, wasStolen] = [units.pages, this.#countStolen()];
+      try {
+        await reclaim(root, tree, cgroup.path, { bytes: stepPages * pageBytes, swappiness });
+      } catch (error) {
+        units.lastError = messageOf(error);
+        if (isFault(error)) return "error";
+        throw error;
+      }
+      backend.look(false);
+      const wentPages = Math.max(0, wasPages - units.pages);
+      const stolen = this.#countStolen();
+      this.#freedPages += wentPages;
+      this.#stolenPages += stolen === null || wasStolen === null ? wentPages : Math.max(0, stolen - wasStolen);
+      idleSteps = wentPages === 0 ? idleSteps + 1 : 0;
+      const after = pressure.freshWithChildren(cgroup);
+      if (isAbove(stalledPercent(before, after, guardWindowMs), stallPercentMax)) return "pressure";
+      before = after;
+      const step = judgeEndedStep({
+        stepPages,
+        idleSteps,
+        freedPages: this.#freedPages,
+        lostPages: this.#lostPages,
+        leftPages: Math.min(units.pages, pages - this.#freedPages),
+        sample,
+      });
+      if (step.do === "end") return step.why;
+      stepPages = step.pages;
+    }
+  }
+
+  /** What the kernel evicted of the living cgroup with all that is below it, the removed ones too. */
+  #countStolen(): number | null {
+    const { root, tree } = this.#tools;
+    return nullIfFault(() => readProactiveSteal(root, tree, this.#units.cgroup.path, true))?.pages ?? null;
+  }
+
+  #takesSwappiness(): boolean {
+    const { root, tree } = this.#tools;
+    return nullIfFault(() => acceptsSwappiness(root, tree, this.#units.cgroup.path)) ?? false;
+  }
+
+  #cannotSwap(): boolean {
+    return this.#tools.swapFreePages() === 0 || this.#tools.bounds.swapRoomPages(this.#units.cgroup) === 0;
+  }
+
+  /** Whether what lives there stalled since the last run, and begins to count anew. */
+  #hasStalled(limitPercent: number): boolean {
+    const units = this.#units;
+    const now = this.#tools.pressure.freshWithChildren(units.cgroup);
+    const percent = stalledPercent(units.stall, now, 0);
+    units.stall = now;
+    return isAbove(percent, limitPercent);
+  }
+
+  /** What the living read again while they waited for the disk is taken for what went. Null without a price. */
+  #judge(limitPercent: number, nowMs: number, limits: PaceLimits): RefaultObservation | null {
+    if (limitPercent === 0) return null;
+    const units = this.#units;
+    const { root, tree, pageBytes } = this.#tools;
+    const stat = nullIfFault(() => readMemoryStat(root, tree, units.cgroup.path));
+    if (stat === null) return null;
+    const ioStallUs = nullIfFault(() => readSomeTotalUs(cgroupFile(root, tree, units.cgroup.path, "io.pressure")));
+    const observation = {
+      atMs: nowMs,
+      residentPages: Math.max(0, Math.round((stat.anonBytes + stat.fileBytes) / pageBytes) - units.pages),
+      refaultedPages: null,
+      stolenPages: null,
+      ioStallUs,
+    };
+    const judged = judgeRefaults(units.refault, observation, limitPercent);
+    units.refault = judged.state;
+    units.refaultedPages += judged.returnedPages;
+    this.#tools.totals.refaultedPages += judged.returnedPages;
+    if (judged.verdict === "costly") units.state = noteEndedRun(units.state, "refaults", nowMs, limits);
+    return observation;
+  }
+}
+
+/** Null where there is no pressure to read. */
+function stalledPercent(before: StallReading | null, after: StallReading | null, msMin: number): number | null {
+  if (before === null || after === null) return null;
+  const stalled = stallUs(before, after);
+  return stalled === null ? null : stallPercent(stalled, Math.max(msMin, after.atMs - before.atMs));
+}
+
+function isDisabledBelow(cgroup: CgroupState): boolean {
+  for (const child of cgroup.children) {
+    if (child.targets.some(({ settings }) => settings.disabled) || isDisabledBelow(child)) return true;
+  }
+  return false;
+}
