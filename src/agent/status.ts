@@ -274,6 +274,18 @@ export interface OwnCost {
   readonly uptime_secs: number;
 }
 
+/** The door on vsock. Counts since the start. */
+export interface VsockStatus {
+  /** Null where the settings ask for none. */
+  readonly address: string | null;
+  readonly listening: boolean;
+  /** The context ids that are let in, and whether they may change anything. */
+  readonly peers: readonly number[];
+  readonly write: boolean;
+  readonly accepted: number;
+  readonly refused: number;
+}
+
 export interface AgentStatus {
   readonly version: string;
   readonly pid: number;
@@ -288,6 +300,7 @@ export interface AgentStatus {
     readonly problems: readonly string[];
     readonly addr: string | null;
   };
+  readonly vsock: VsockStatus;
   readonly log_level: string;
   readonly own: OwnCost;
   readonly kernel: {

@@ -64,11 +64,45 @@ export async function listen(path: string, makeServer: MakeServer): Promise<List
       if (stopped) return;
       stopped = true;
       release(path, held);
-      const answered = held.server.stop(false).then(() => true);
-      const inTime = await Promise.race([answered, Bun.sleep(graceMs).then(() => false)]);
-      if (!inTime) await held.server.stop(true);
+      await stopWithin(held.server, graceMs);
     },
   };
+}
+
+/** O_PATH: a handle on a file that opens nothing. The same number on x86-64 and arm64. */
+const handleOnly = 0o10000000;
+
+/**
+ * Listens on a socket whose name is gone when this returns: it is reached through `path`, by this process alone, and a
+ * killed daemon leaves nothing of it behind. Fault `denied`, `io`.
+ */
+export function listenHidden(directory: string, makeServer: MakeServer): Pick<Listener, "path" | "stop"> {
+  makeDirectory(directory);
+  const hidden = hiddenName(`${directory}/${crypto.randomUUID()}`);
+  const server = listenPrivately(hidden, makeServer, hidden);
+  let handle: number;
+  try {
+    handle = openSync(hidden, handleOnly);
+  } catch (error) {
+    void server.stop(true);
+    throw faultFrom(error, `listen in ${directory}`);
+  } finally {
+    removeIfThere(hidden);
+  }
+  return {
+    path: `/proc/self/fd/${handle}`,
+    async stop(graceMs) {
+      await stopWithin(server, graceMs);
+      closeSync(handle);
+    },
+  };
+}
+
+/** Requests under way get `graceMs` to be answered. */
+async function stopWithin(server: BunServer, graceMs: number): Promise<void> {
+  const answered = server.stop(false).then(() => true);
+  const inTime = await Promise.race([answered, Bun.sleep(graceMs).then(() => false)]);
+  if (!inTime) await server.stop(true);
 }
 
 interface Held {

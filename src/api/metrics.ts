@@ -259,6 +259,19 @@ export const metrics = {
     labels: [],
     collect: ({ agent }) => alone(unixSecs(agent.config.loaded)),
   },
+  vsockConnections: {
+    name: "mem_agent_vsock_connections_total",
+    type: "counter",
+    help: "Connections to the door on vsock: let in, or closed since their context id is not in vsock_peers.",
+    labels: ["outcome"],
+    collect: ({ agent: { vsock } }) =>
+      vsock.address === null
+        ? []
+        : [
+            [{ outcome: "accepted" }, vsock.accepted],
+            [{ outcome: "refused" }, vsock.refused],
+          ],
+  },
   cpu: {
     name: "mem_agent_cpu_seconds_total",
     type: "counter",

@@ -6,10 +6,11 @@ import { Trimmer } from "../agent/daemon/trim.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
 import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
-import type { SettingsOverrides } from "../config/schema.ts";
+import type { ControlSettings, SettingsOverrides } from "../config/schema.ts";
 import { ServiceManager, watchdogPeriodMs } from "../system/notify.ts";
 import { endSwiftly } from "../system/executable-pages.ts";
 import { ControlSocket } from "./control-socket.ts";
+import type { VsockDoor, VsockDoorOptions } from "./vsock-door.ts";
 
 export interface RunDaemonOptions {
   readonly version: string;
@@ -48,22 +49,36 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   });
   const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
   const trimmer = new Trimmer(systemClock);
-  const socket = await begin(daemon, control.addr, trimmer, log);
+  const door = new DoorWhenWanted({
+    face: daemon,
+    log,
+    clock: systemClock,
+    asked: () => trimmer.touched(),
+    news: (news) => daemon.noteDoor(news),
+  });
+  const socket = await begin(daemon, control.addr, door, trimmer, log);
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
   const keepHouse = (): void => {
     daemon.lookAround();
     void socket.look();
+    void door.follow(daemon.settings.control);
   };
   const signal = await serveUntil(end, hangUps, keepHouse, daemon, log, environment);
   log.info("stopping", { signal });
   trimmer.stop();
-  await endWithin(stopMsMax, [daemon.stop(), socket.stop()]);
+  await endWithin(stopMsMax, [daemon.stop(), socket.stop(), door.stop()]);
   log.flush();
   return 0;
 }
 
 /** Starts the daemon and its socket. Before that it makes sure to be the only one; where it may not start, nothing is left. */
-async function begin(daemon: Daemon, addr: string, trimmer: Trimmer, log: Log): Promise<ControlSocket> {
+async function begin(
+  daemon: Daemon,
+  addr: string,
+  door: DoorWhenWanted,
+  trimmer: Trimmer,
+  log: Log,
+): Promise<ControlSocket> {
   let socket: ControlSocket | null = null;
   try {
     daemon.claim();
@@ -77,13 +92,37 @@ async function begin(daemon: Daemon, addr: string, trimmer: Trimmer, log: Log): 
     socket = opened;
     daemon.onEvent((event) => {
       trimmer.touched();
-      if (event.event === "setting_changed" && event.key === "control.addr") void opened.follow(String(event.to));
+      if (event.event !== "setting_changed") return;
+      if (event.key === "control.addr") void opened.follow(String(event.to));
+      if (event.key.startsWith("control.vsock")) void door.follow(daemon.settings.control);
     }, "but_targets");
     daemon.start();
+    void door.follow(daemon.settings.control);
     return opened;
   } catch (error) {
     await Promise.all([daemon.stop(), socket?.stop()]);
     throw error;
+  }
+}
+
+/** The door on vsock, loaded once the settings want one: a daemon without it does not pay for it. */
+class DoorWhenWanted {
+  readonly #options: VsockDoorOptions;
+  #door: Promise<VsockDoor> | null = null;
+
+  constructor(options: VsockDoorOptions) {
+    this.#options = options;
+  }
+
+  /** To be called with each change of these settings, and when the process is awake anyway. */
+  async follow(settings: ControlSettings): Promise<void> {
+    if (settings.vsock === null && this.#door === null) return;
+    this.#door ??= import("./vsock-door.ts").then(({ VsockDoor: Door }) => new Door(this.#options));
+    (await this.#door).follow(settings);
+  }
+
+  async stop(): Promise<void> {
+    await (await this.#door)?.stop();
   }
 }
 

@@ -1,4 +1,4 @@
-/** The control socket: HTTP and JSON over a unix socket, answered from a DaemonFace. */
+/** The routes over HTTP and JSON, answered from a DaemonFace: on the control socket, and behind the door for the host. */
 import type { DaemonFace } from "../agent/face.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
@@ -6,19 +6,19 @@ import { answers } from "./answers.ts";
 import { readJson } from "./body.ts";
 import { eventStream, type EventStream } from "./event-stream.ts";
 import { admit } from "./gate.ts";
-import { listen, type Listener } from "./listener.ts";
+import { listen, listenHidden, type Listener } from "./listener.ts";
 import { errorAnswer, Refusal, statusOf } from "./refusal.ts";
 import type { MetricsText } from "./metrics.ts";
 import { routes, versionHeader, type AnswerForm, type RouteName } from "./routes.ts";
 
 export interface ServeOptions {
-  /** From `parseAddr`. */
-  readonly path: string;
   readonly face: DaemonFace;
   readonly log: Logger;
   readonly clock: Clock;
   /** Called for each request. */
   readonly asked?: () => void;
+  /** Why those who come in here may change nothing; null where they may. */
+  readonly readOnly?: () => string | null;
 }
 
 export interface SocketServer extends Pick<Listener, "path" | "ensurePresent"> {
@@ -40,30 +40,46 @@ const contentTypes: Readonly<Record<AnswerForm, string>> = {
 };
 
 /**
- * Serves `face` at `path`, mode 0600. Fault `busy` when a daemon lives there already, `denied` when something that is no
+ * Serves `face` at `path` (from `parseAddr`), mode 0600. Fault `busy` when a daemon lives there already, `denied` when something that is no
  * socket is in its place.
  */
-export async function serveSocket(options: ServeOptions): Promise<SocketServer> {
-  const streams = new Set<EventStream>();
-  const serving: Serving = { ...options, streams, metrics: metricsWhenAsked() };
-  const listener = await listen(options.path, (path) =>
-    Bun.serve({
-      // Bun closes a connection after 10 silent seconds, and gives a request's head as long, however it drips in.
-      unix: path,
-      maxRequestBodySize: bunBodyBytesMax,
-      development: false,
-      fetch: (request) => answer(request, serving),
-      error: (error) => failure(error, serving),
-    }),
-  );
+export async function serveSocket(options: ServeOptions & { readonly path: string }): Promise<SocketServer> {
+  const serving = servingOf(options);
+  const listener = await listen(options.path, (path) => serveRoutes(path, serving));
   return {
     path: listener.path,
     ensurePresent: () => listener.ensurePresent(),
-    async stop() {
-      for (const stream of streams) stream.close();
-      await listener.stop(stopGraceMs);
-    },
+    stop: () => stopServing(serving, listener),
   };
+}
+
+/** As `serveSocket`, on a socket without a name, which only this process reaches, at `path`. Fault `denied`, `io`. */
+export function serveHidden(
+  options: ServeOptions & { readonly directory: string },
+): Omit<SocketServer, "ensurePresent"> {
+  const serving = servingOf(options);
+  const listener = listenHidden(options.directory, (path) => serveRoutes(path, serving));
+  return { path: listener.path, stop: () => stopServing(serving, listener) };
+}
+
+function servingOf(options: ServeOptions): Serving {
+  return { ...options, streams: new Set(), metrics: metricsWhenAsked() };
+}
+
+function serveRoutes(path: string, serving: Serving): Bun.Server<undefined> {
+  return Bun.serve({
+    // Bun closes a connection after 10 silent seconds, and gives a request's head as long, however it drips in.
+    unix: path,
+    maxRequestBodySize: bunBodyBytesMax,
+    development: false,
+    fetch: (request) => answer(request, serving),
+    error: (error) => failure(error, serving),
+  });
+}
+
+async function stopServing({ streams }: Serving, listener: Pick<Listener, "stop">): Promise<void> {
+  for (const stream of streams) stream.close();
+  await listener.stop(stopGraceMs);
 }
 
 interface Serving extends ServeOptions {
@@ -85,6 +101,8 @@ async function answer(request: Request, serving: Serving): Promise<Response> {
       url: request.url,
       header: (name) => request.headers.get(name),
     });
+    const closed = routes[name].method === "GET" ? null : (serving.readOnly?.() ?? null);
+    if (closed !== null) throw readOnlyRefusal(`${request.method} ${routes[name].path}`, closed);
     if (name === "events") return respond(name, serving, openStream(serving));
     const body = await readJson(request.body);
     if (body !== null && routes[name].body === null && !isEmptyObject(body)) {
@@ -95,6 +113,11 @@ async function answer(request: Request, serving: Serving): Promise<Response> {
   } catch (error) {
     return failure(error, serving);
   }
+}
+
+function readOnlyRefusal(what: string, why: string): Refusal {
+  // What the body says is not read, so the connection ends with it.
+  return new Refusal(403, `cannot ${what}: ${why}`, { headers: { connection: "close" } });
 }
 
 function isEmptyObject(value: unknown): boolean {
@@ -111,7 +134,7 @@ function openStream({ face, clock, streams }: Serving): ReadableStream<Uint8Arra
   return stream.body;
 }
 
-function respond(name: RouteName, { face }: ServeOptions, body: string | ReadableStream<Uint8Array>): Response {
+function respond(name: RouteName, { face }: Serving, body: string | ReadableStream<Uint8Array>): Response {
   return new Response(body, {
     headers: {
       "content-type": contentTypes[routes[name].form],
@@ -121,7 +144,7 @@ function respond(name: RouteName, { face }: ServeOptions, body: string | Readabl
   });
 }
 
-function failure(error: unknown, { face, log }: ServeOptions): Response {
+function failure(error: unknown, { face, log }: Serving): Response {
   const status = statusOf(error);
   const { error: message, problems } = errorAnswer(error);
   if (status >= 500) log.error("a request failed", { status, why: error instanceof Error ? error.stack : error });

@@ -28,6 +28,15 @@ export interface AgentAddress {
 
 const guestScheme = "hvsock://";
 const vsockPortMax = 0xffff_ffff - 1;
+/** VMADDR_CID_ANY, which is nobody's. */
+export const vsockCidMax = 0xffff_ffff - 1;
+
+/** The port of `vsock://:PORT`, null for what is no such address. Below 1024 only root with CAP_NET_BIND_SERVICE may. */
+export function parseVsockListen(addr: string): number | null {
+  const digits = /^vsock:\/\/:(\d{1,10})$/.exec(addr)?.[1];
+  const port = Number(digits ?? 0);
+  return port >= 1 && port <= vsockPortMax ? port : null;
+}
 
 /** Fault `invalid` with every problem of the address. */
 export function parseAgentAddr(addr: string): AgentAddress {

@@ -6,6 +6,7 @@
  *   the pressure files of cgroups that belong to other users, such as a user's session.
  * - No ProtectKernelTunables, no ProtectControlGroups: it writes below /sys/kernel/debug, /sys/fs/cgroup, /proc/sys/vm.
  * - No MemoryDenyWriteExecute: the JavaScript engine compiles while it runs.
+ * - AF_VSOCK is for control.vsock; it reaches this machine and its host, and no network.
  * - /etc and /run can be written: `--save` replaces /etc/mem-agent.toml by a rename, the socket lies in /run.
  */
 
@@ -84,7 +85,7 @@ NoNewPrivileges=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service mount umount2
 SystemCallErrorNumber=EPERM
-RestrictAddressFamilies=AF_UNIX
+RestrictAddressFamilies=AF_UNIX AF_VSOCK
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes

@@ -27,6 +27,10 @@ function tomlDefault({ fallback }: SettingAbout): string | null {
   return fallback === null ? null : JSON.stringify(fallback);
 }
 
+function tomlExample({ kind }: SettingAbout): string {
+  return JSON.stringify((kind.type === "text" ? kind.example : undefined) ?? "");
+}
+
 /** `a whole number >= 1 (seconds)` */
 function valueText(about: SettingAbout): string {
   return `${allowedText(about)}${about.unit === null ? "" : ` (${about.unit})`}`;
@@ -72,7 +76,7 @@ export function sampleToml(): string {
   const parts = sectionNames.map((section) => {
     const keys = settingsOf(section).map(
       (setting) =>
-        `# ${setting.text}\n# ${valueText(setting)}\n#${setting.key} = ${tomlDefault(setting) ?? exampleFile}\n`,
+        `# ${setting.text}\n# ${valueText(setting)}\n#${setting.key} = ${tomlDefault(setting) ?? tomlExample(setting)}\n`,
     );
     return `# ${sectionTexts[section]}\n[${section}]\n\n${keys.join("\n")}`;
   });
@@ -85,7 +89,6 @@ ${parts.join("\n")}
 ${ruleKeys}${exampleRules}`;
 }
 
-const exampleFile = '"/var/log/mem-agent.log"';
 const exampleRules = `
 #[[memcg.cgroups]]
 #path = "/system.slice/*.service"

@@ -58,6 +58,8 @@ function valueNameOf({ kind, unit }: SettingAbout): string | null {
       return kind.choices.join("|");
     case "text":
       return "PATH";
+    case "cids":
+      return "CID,…";
     case "whole":
     case "decimal":
     case "nodes":

@@ -14,6 +14,7 @@ import {
   type MemcgRule,
   type RulePatch,
   type RuleTarget,
+  sameValue,
   settingList,
   type Settings,
   type SettingsOverrides,
@@ -99,7 +100,7 @@ export function applyReload(live: LiveSettings, file: SettingsOverrides): Merged
   const [before, after] = [saidValues(live.file), saidValues(file)];
   for (const setting of settingList) {
     const now = after.get(setting.name);
-    if (now === before.get(setting.name)) continue;
+    if (sameValue(now, before.get(setting.name))) continue;
     draft.values.set(setting.name, now ?? setting.fallback);
     draft.origins.set(setting.name, now === undefined ? "default" : "file");
   }
@@ -229,7 +230,7 @@ function changesBetween(before: LiveSettings, after: LiveSettings, actor: Origin
   const changes: SettingChange[] = [];
   for (const { name } of settingList) {
     const [from, to] = [was.get(name) ?? null, now.get(name) ?? null];
-    if (from !== to) changes.push({ key: name, from, to, origin: after.origins.keys[name] ?? actor });
+    if (!sameValue(from, to)) changes.push({ key: name, from, to, origin: after.origins.keys[name] ?? actor });
   }
   const oldRules = new Map(before.settings.memcg.cgroups.map((rule) => [ruleId(rule), rule]));
   const newRules = new Map(after.settings.memcg.cgroups.map((rule) => [ruleId(rule), rule]));

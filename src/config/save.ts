@@ -12,6 +12,7 @@ import { problemsFault } from "./problems.ts";
 import { ruleId, ruleValues } from "./rules.ts";
 import {
   type RulePatch,
+  sameValue,
   type SectionName,
   sectionNames,
   settingList,
@@ -130,7 +131,7 @@ function shape(root: Table, before: SettingsOverrides, wanted: SettingsOverrides
   const [was, now] = [saidValues(before), saidValues(wanted)];
   for (const { section, key, name } of settingList) {
     const value = now.get(name);
-    if (value === was.get(name)) continue;
+    if (sameValue(value, was.get(name))) continue;
     const table = (root[section] ??= {}) as Table;
     if (value === undefined) delete table[key];
     else table[key] = value;

@@ -5,7 +5,7 @@
  * names are the ones of the file and of the socket, so that nothing maps one name to another.
  */
 import * as v from "valibot";
-import { addrProblems, socketPathBytesMax } from "../base/address.ts";
+import { addrProblems, parseVsockListen, socketPathBytesMax, vsockCidMax, vsockPort } from "../base/address.ts";
 import { logFormats, logLevels } from "../base/log-line.ts";
 import { normalizePath } from "./path.ts";
 
@@ -16,11 +16,18 @@ export type SettingKind =
   | { readonly type: "decimal"; readonly min: number; readonly max: number }
   /** `aliases`: other words that a flag takes, each with the choice that it means. */
   | { readonly type: "choice"; readonly choices: readonly string[]; readonly aliases: Readonly<Record<string, string>> }
-  | { readonly type: "text"; readonly noun: string; readonly allowed: string }
-  | { readonly type: "nodes" };
+  /** `example`: for the sample file, where there is no default. */
+  | { readonly type: "text"; readonly noun: string; readonly allowed: string; readonly example?: string }
+  | { readonly type: "nodes" }
+  /** Context ids of vsock(7). */
+  | { readonly type: "cids" };
 
 export type SettingUnit = "seconds" | "percent" | "pages" | "runs";
-export type SettingValue = boolean | number | string | null;
+export type SettingValue = boolean | number | string | readonly number[] | null;
+
+export function sameValue(one: SettingValue | undefined, other: SettingValue | undefined): boolean {
+  return one === other || (Array.isArray(one) && Array.isArray(other) && Bun.deepEquals(one, other));
+}
 
 export interface SettingAbout {
   readonly kind: SettingKind;
@@ -189,6 +196,37 @@ const control = v.strictObject({
       text: "unix socket of the control commands",
     }),
   ),
+  vsock: v.pipe(
+    v.nullable(
+      v.pipe(
+        v.string(),
+        v.check((text) => parseVsockListen(text) !== null),
+      ),
+    ),
+    v.metadata({
+      kind: {
+        type: "text",
+        noun: "a vsock address",
+        allowed: `vsock://:PORT, such as vsock://:${vsockPort}; leave it out for none`,
+        example: `vsock://:${vsockPort}`,
+      },
+      unit: null,
+      fallback: null,
+      text: "a second door, on vsock, for the host; none when left out",
+    }),
+  ),
+  vsock_peers: v.pipe(
+    v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(vsockCidMax))),
+    v.minLength(1),
+    v.transform((cids): readonly number[] => [...new Set(cids)].toSorted((left, right) => left - right)),
+    v.metadata({
+      kind: { type: "cids" },
+      unit: null,
+      fallback: [2],
+      text: "context ids that are let in through vsock: 2 is the host, 1 this machine",
+    }),
+  ),
+  vsock_write: boolean(false, "let vsock peers change settings and start runs too; else they may only read"),
 });
 
 const log = v.strictObject({
@@ -197,7 +235,12 @@ const log = v.strictObject({
   file: v.pipe(
     v.nullable(v.pipe(v.string(), v.regex(/^[^\0\n]+$/))),
     v.metadata({
-      kind: { type: "text", noun: "a file path", allowed: "the path of a file; leave it out to log to stderr" },
+      kind: {
+        type: "text",
+        noun: "a file path",
+        allowed: "the path of a file; leave it out to log to stderr",
+        example: "/var/log/mem-agent.log",
+      },
       unit: null,
       fallback: null,
       text: "file that the log is appended to; stderr when left out",

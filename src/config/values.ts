@@ -1,5 +1,6 @@
 /** Reads one value of a setting, and says what is allowed instead of a refused one. */
 import * as v from "valibot";
+import { vsockCidMax } from "../base/address.ts";
 import { didYouMean } from "./nearest.ts";
 import { show } from "./problems.ts";
 import type { Setting, SettingAbout, SettingKind, SettingUnit } from "./schema.ts";
@@ -19,6 +20,8 @@ export function allowedText({ kind }: Pick<SettingAbout, "kind">): string {
       return kind.choices.join(", ");
     case "text":
       return kind.allowed;
+    case "cids":
+      return `numbers from 0 to ${vsockCidMax}, at least one`;
     case "nodes":
       break;
   }
@@ -50,6 +53,10 @@ function refusal({ kind, unit }: SettingAbout, raw: unknown): string {
       return `${shown} is not known${typeof raw === "string" ? didYouMean(raw, kind.choices) : ""}`;
     case "text":
       return `${shown} is not ${kind.noun}`;
+    case "cids":
+      return Array.isArray(raw) && raw.length === 0
+        ? "an empty list lets nobody in"
+        : `${shown} is not a list of context ids`;
     case "nodes":
       break;
   }
@@ -85,6 +92,8 @@ export function valueOfText(kind: SettingKind, text: string): unknown {
     }
     case "text":
       return text;
+    case "cids":
+      return /^\d+(,\d+)*$/.test(text) ? text.split(",").map(Number) : text;
     case "nodes":
       break;
   }

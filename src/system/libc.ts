@@ -25,16 +25,32 @@ function load(name: string) {
   }).symbols;
 }
 
-type Libc = ReturnType<typeof load>;
+/** Apart from the others, since each symbol costs memory and hardly a daemon needs these. */
+function loadSockets(name: string) {
+  return dlopen(name, {
+    bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    listen: { args: ["i32", "i32"], returns: "i32" },
+    connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    getpeername: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+    getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+    ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  }).symbols;
+}
 
-let opened: Libc | null = null;
+let opened: ReturnType<typeof load> | null = null;
+let openedSockets: ReturnType<typeof loadSockets> | null = null;
 
-function libc(): Libc {
-  opened ??= openFirst();
+function libc(): ReturnType<typeof load> {
+  opened ??= openFirst(load);
   return opened;
 }
 
-function openFirst(): Libc {
+function sockets(): ReturnType<typeof loadSockets> {
+  openedSockets ??= openFirst(loadSockets);
+  return openedSockets;
+}
+
+function openFirst<Symbols>(load: (name: string) => Symbols): Symbols {
   const failures: string[] = [];
   for (const name of libraryNames) {
     try {
@@ -67,13 +83,25 @@ const errnoNames: Readonly<Record<number, string>> = {
   88: "ENOTSOCK",
   92: "ENOPROTOOPT",
   95: "EOPNOTSUPP",
+  97: "EAFNOSUPPORT",
+  98: "EADDRINUSE",
+  99: "EADDRNOTAVAIL",
+  101: "ENETUNREACH",
+  104: "ECONNRESET",
+  110: "ETIMEDOUT",
+  111: "ECONNREFUSED",
+  113: "EHOSTUNREACH",
+  115: "EINPROGRESS",
 };
+
+function errnoName(errno: number): string {
+  return errnoNames[errno] ?? `errno ${errno}`;
+}
 
 function lastErrno(): string {
   const { __errno_location: errnoLocation } = libc();
   const location = errnoLocation();
-  const errno = location === null ? 0 : read.i32(location);
-  return errnoNames[errno] ?? `errno ${errno}`;
+  return errnoName(location === null ? 0 : read.i32(location));
 }
 
 function failure(doing: string): Fault {
@@ -82,6 +110,7 @@ function failure(doing: string): Fault {
 }
 
 export const pollPriority = 0x002;
+export const pollOut = 0x004;
 export const pollError = 0x008;
 export const pollHangUp = 0x010;
 export const pollInvalid = 0x020;
@@ -172,7 +201,10 @@ export function cachedPages(fd: number): number | null {
 }
 
 export const addressFamilyUnix = 1;
+export const addressFamilyVsock = 40;
+const socketStream = 1;
 const socketDatagram = 2;
+const socketNonBlocking = 0o4000;
 const socketCloseOnExec = 0o2000000;
 /** MSG_NOSIGNAL | MSG_DONTWAIT: a receiver that hangs must not hang us. */
 const sendFlags = 0x4040;
@@ -201,6 +233,57 @@ export function tryLock(fd: number): boolean {
   const errno = lastErrno();
   if (errno === "EAGAIN" || errno === "EINTR") return false;
   throw failure("lock a file");
+}
+
+/** A stream socket that never waits, closed on exec. The caller closes it. Fault where the kernel has no such family. */
+export function streamSocket(family: number): number {
+  const fd = libc().socket(family, socketStream | socketCloseOnExec | socketNonBlocking, 0);
+  if (fd < 0) throw failure("make a stream socket");
+  return fd;
+}
+
+/** bind(2) and listen(2). `address` is the struct sockaddr of the socket's family. Fault `busy` when it is taken. */
+export function bindAndListen(fd: number, address: Uint8Array, backlog: number): void {
+  if (sockets().bind(fd, address, address.length) !== 0) throw failure("bind a socket");
+  if (sockets().listen(fd, backlog) !== 0) throw failure("listen on a socket");
+}
+
+/** connect(2) of a socket that does not wait: true when it is connected, false while that is under way. */
+export function beginConnect(fd: number, address: Uint8Array): boolean {
+  if (sockets().connect(fd, address, address.length) === 0) return true;
+  if (lastErrno() === "EINPROGRESS") return false;
+  throw failure("connect a socket");
+}
+
+const socketLevel = 1;
+const socketErrorOption = 4;
+
+/** Whether a connection under way is there by now. Fault with the reason for which it never will be. */
+export function isConnected(fd: number): boolean {
+  const entry = new Int32Array(2);
+  const words = new Int16Array(entry.buffer);
+  entry[0] = fd;
+  words[2] = pollOut;
+  if (pollNow(entry, 1) === 0) return false;
+  const [value, length] = [new Int32Array(1), new Uint32Array([4])];
+  if (sockets().getsockopt(fd, socketLevel, socketErrorOption, value, length) !== 0) throw failure("ask a socket");
+  if (value[0] === 0) return true;
+  const errno = errnoName(value[0] ?? 0);
+  throw faultFrom(Object.assign(new Error(errno), { code: errno }), "connect a socket");
+}
+
+/** getpeername(2): the address that the kernel gave, at most `bytesMax` bytes of it. */
+export function peerAddress(fd: number, bytesMax: number): Uint8Array {
+  const [address, length] = [new Uint8Array(bytesMax), new Uint32Array([bytesMax])];
+  if (sockets().getpeername(fd, address, length) !== 0) throw failure("ask who is connected");
+  return address.subarray(0, Math.min(bytesMax, length[0] ?? 0));
+}
+
+/** ioctl(2) for a request that answers with one 32-bit number. */
+export function ioctlNumber(fd: number, request: number): number {
+  const answer = new Uint32Array(1);
+  if (sockets().ioctl(fd, request, answer) !== 0) throw failure("ask a device");
+  return answer[0] ?? 0;
 }
 
 const scPageSize = 30;

@@ -18,6 +18,7 @@ import { ConfigWatch } from "./config-watch.ts";
 import { replaceFile } from "./config-save.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
 import type { ChangeAnswer, DaemonFace, SettingInForce } from "../face.ts";
+import type { DoorNews } from "../door.ts";
 import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCost } from "../own-cost.ts";
@@ -37,6 +38,7 @@ export interface DaemonOptions {
 
 const fileWarning = "config_file";
 const socketWarning = "control_socket";
+const vsockWarning = "vsock";
 const watchWarning = "config_watch";
 
 /**
@@ -61,6 +63,7 @@ export class Daemon implements DaemonFace {
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
   #kernelSeen: AgentStatus["kernel"] | null = null;
+  #door: Omit<DoorNews, "trouble"> = { listening: false, accepted: 0, refused: 0 };
   #doubt: Timer | null = null;
   /** Reloads and saves follow each other: each sees what the one before left. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -141,12 +144,24 @@ export class Daemon implements DaemonFace {
     } else this.#agent.warnings.raise(socketWarning, why, "mem-agent config show");
   }
 
+  /** What the door on vsock is doing. */
+  noteDoor({ trouble, ...door }: DoorNews): void {
+    this.#door = door;
+    if (trouble === null) this.#agent.warnings.clear(vsockWarning);
+    else this.#agent.warnings.raise(vsockWarning, trouble, "mem-agent doctor");
+  }
+
   #noteWatch(why: string | null): void {
     if (why === null) this.#agent.warnings.clear(watchWarning);
     else {
       const message = `${why}; changes of the settings file are seen within a minute`;
       this.#agent.warnings.raise(watchWarning, message, "mem-agent reload");
     }
+  }
+
+  /** The settings in force. */
+  get settings(): Settings {
+    return this.#agent.settings;
   }
 
   status(): AgentStatus {
@@ -167,6 +182,12 @@ export class Daemon implements DaemonFace {
         loaded: this.#loaded,
         problems: this.#fileProblems,
         addr: settings.control.addr,
+      },
+      vsock: {
+        address: settings.control.vsock,
+        peers: settings.control.vsock_peers,
+        write: settings.control.vsock_write,
+        ...this.#door,
       },
       log_level: settings.log.level,
       own: ownCost(),

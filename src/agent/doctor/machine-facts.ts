@@ -19,6 +19,7 @@ import { readReadAhead, type ReadAhead } from "../../kernel/read-ahead.ts";
 import { readText } from "../../system/pseudo-file.ts";
 import { ownExecutableDevice } from "../../system/self.ts";
 import { readVirtioBalloons, type VirtioBalloon } from "../../kernel/virtio-balloon.ts";
+import { readLocalCid } from "../../system/vsock.ts";
 import { answer } from "./facts.ts";
 
 /** What could not be found out is null. */
@@ -39,6 +40,8 @@ export interface DoctorFacts {
   readonly isVirtual: boolean | null;
   /** Of the disk that holds our executable. */
   readonly readAhead: ReadAhead | null;
+  /** Context id of vsock. */
+  readonly cid: number | null;
 }
 
 function readLruGenIds(root: string, tree: CgroupTree): DoctorFacts["lruGenIds"] {
@@ -83,5 +86,6 @@ export function readDoctorFacts(root: string): DoctorFacts {
     balloons: readVirtioBalloons(root),
     isVirtual: answer(() => readIsVirtual(root)),
     readAhead: answer(() => readReadAhead(root, ownExecutableDevice())),
+    cid: readLocalCid(root),
   };
 }

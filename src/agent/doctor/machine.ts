@@ -2,6 +2,7 @@
  * What `doctor` says of kernel and machine: the prerequisites, and what makes the agent work well or less well. Nothing
  * in this file keeps the agent from starting; that is all in prerequisites.ts.
  */
+import { vsockPort } from "../../base/address.ts";
 import { bytesText } from "../../base/units.ts";
 import { readDoctorFacts, type DoctorFacts } from "./machine-facts.ts";
 import { refaultSourceOf } from "../../core/refault.ts";
@@ -136,6 +137,29 @@ function judgeReadAhead({ readAhead }: DoctorFacts): Found {
   };
 }
 
+/** VMADDR_CID_HOST */
+const hostCid = 2;
+
+/** The VM's side of vsock. The id is the host's choice, from 3 on, another for each guest. */
+const vsockRemedy = [
+  "QEMU: -device vhost-vsock-pci,guest-cid=3",
+  "libvirt: <vsock model='virtio'><cid auto='yes'/></vsock>",
+  "Cloud Hypervisor: --vsock cid=3,socket=/run/vm/v.sock",
+  'Firecracker: PUT /vsock {"guest_cid":3,"uds_path":"/run/vm/v.sock"}',
+  "Kata Containers: each sandbox has one",
+].join("\n");
+
+function judgeVsock({ cid, isVirtual }: DoctorFacts): Found {
+  if (cid !== null) {
+    if (cid === hostCid) return { state: "info", observed: "this machine is a host: it reaches guests by vsock" };
+    const observed = `context id ${cid}: with control.vsock = "vsock://:${vsockPort}" the host reaches this agent at vsock://${cid}:${vsockPort}`;
+    return { state: "ok", observed };
+  }
+  if (isVirtual === false) return { state: "info", observed: "none; no virtual machine" };
+  const observed = "none: the host cannot reach this agent; the VM option that adds it:";
+  return { state: "info", observed, remedy: vsockRemedy };
+}
+
 /** Judges what was seen beyond the prerequisites. Pure. */
 export function judgeMachine(
   facts: DoctorFacts,
@@ -152,6 +176,7 @@ export function judgeMachine(
     ["page_reporting", "free page reporting", judgePageReporting(facts)],
     ["compact_order", "compaction order", judgeCompactOrder(facts, settings)],
     ["read_ahead", "readahead", judgeReadAhead(facts)],
+    ["vsock", "vsock", judgeVsock(facts)],
     ["kernel", "kernel", judgeKernel(facts)],
   ];
   return found.map(([key, title, each]) => checkOf(key, title, false, each));

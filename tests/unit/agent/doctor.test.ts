@@ -19,6 +19,7 @@ const machine: DoctorFacts = {
   balloons: [{ name: "virtio1", hasDriver: true, reports: true }],
   isVirtual: true,
   readAhead: { disk: "vda", kib: 128 },
+  cid: 3,
 };
 
 const prerequisites: PrerequisiteFacts = {
@@ -57,6 +58,22 @@ interface Row {
 }
 
 const rows: readonly Row[] = [
+  { name: "vsock with an id", key: "vsock", state: "ok", remedy: null },
+  { name: "vsock of a host", key: "vsock", facts: { cid: 2 }, state: "info", remedy: null },
+  {
+    name: "vsock without a device",
+    key: "vsock",
+    facts: { cid: null },
+    state: "info",
+    remedy: "-device vhost-vsock-pci,guest-cid=3",
+  },
+  {
+    name: "no vsock on a machine that is none",
+    key: "vsock",
+    facts: { cid: null, isVirtual: false },
+    state: "info",
+    remedy: null,
+  },
   { name: "short window", key: "pressure_window", state: "ok", remedy: null },
   {
     name: "window of 6.1",

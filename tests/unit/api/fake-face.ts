@@ -208,6 +208,7 @@ export function agentStatus(changes: Partial<AgentStatus> = {}): AgentStatus {
       problems: [],
       addr: "unix:///run/mem-agent.sock",
     },
+    vsock: { address: "vsock://:9469", peers: [2], write: false, listening: true, accepted: 3, refused: 1 },
     log_level: "info",
     own: {
       cpu_user_secs: 1.25,

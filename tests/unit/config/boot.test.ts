@@ -45,7 +45,7 @@ test("every problem at once", () => {
 
 test("any setting can be given", () => {
   for (const { name, fallback } of settingList) {
-    if (fallback !== null) expect(said(`mem_agent.${name}=${fallback}`).problems).toEqual([]);
+    if (fallback !== null) expect(said(`mem_agent.${name}=${String(fallback)}`).problems).toEqual([]);
   }
 });
 

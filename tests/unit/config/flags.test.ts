@@ -32,6 +32,11 @@ const good: readonly [flags: readonly Flag[], line: string, overrides: SettingsO
     { log: { level: "warn" }, memcg: { backend: "lru_gen" } },
   ],
   [serveFlags, "--control-addr /run/x", { control: { addr: "/run/x" } }],
+  [
+    serveFlags,
+    "--control-vsock vsock://:9469 --control-vsock-peers 2,1 --control-vsock-write",
+    { control: { vsock: "vsock://:9469", vsock_peers: [1, 2], vsock_write: true } },
+  ],
   [serveFlags, "--compact-force-times 18446744073709551615", { compact: { force_times: "never" } }],
   [serveFlags, "--compact-force-times 9223372036854775807", { compact: { force_times: "never" } }],
   [serveFlags, "--compact-force-times never", { compact: { force_times: "never" } }],
