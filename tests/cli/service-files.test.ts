@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const binary = join(import.meta.dir, "../../dist/mem-agent");
 /** 0 is best, 10 worst. What keeps it from 0 is what the agent is for: mounting, writing to cgroupfs, sysfs and proc. */
-const exposureMax = 2.1;
+const exposureMax = 2.2;
 
 interface Ran {
   readonly code: number;
