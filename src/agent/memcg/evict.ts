@@ -7,10 +7,11 @@ import type { Clock } from "../../base/clock.ts";
 import { isFault, messageOf } from "../../base/fault.ts";
 import { batchMs, batchPagesAtStart, judgeProgress, mayLook, nextBatchPages, type Freed } from "../../core/eviction.ts";
 import type { EndReason } from "../../core/reason.ts";
+import type { CgroupTree } from "../../kernel/cgroup.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
 import { freedBetween, type FreedCounter, type FreedReading } from "./freed.ts";
 import type { EvictionGuards } from "./pressure.ts";
-import type { TargetState } from "./registry.ts";
+import { isThere, type TargetState } from "./registry.ts";
 
 /** A refusal may be a race with somebody who evicted or removed the same; more are an error. */
 const refusalsMax = 1;
@@ -99,15 +100,15 @@ export class Pace {
 }
 
 export interface EvictionTools {
+  readonly root: string;
+  readonly tree: CgroupTree;
   readonly clock: Clock;
   readonly backend: Backend;
   readonly guards: Pick<EvictionGuards, "watch" | "arm" | "above" | "stalled" | "release">;
   readonly pace: Pace;
   readonly counter: Pick<FreedCounter, "read">;
-  /** Why this target must stop now, whatever its pages: shutdown, settings. */
-  readonly stopReason: (target: TargetState) => EndReason | null;
-  /** Whether the target's cgroup was removed; the kernel may go on listing it for a moment. */
-  readonly isGone: (target: TargetState) => boolean;
+  /** Asked before each batch. */
+  readonly mustStop: (target: TargetState) => boolean;
 }
 
 /** How the eviction of one target ended, and what the kernel freed by it. */
@@ -186,9 +187,8 @@ class Rotation {
   }
 
   #reasonToStop(job: Job): EndReason | null {
-    const { guards, stopReason } = this.#tools;
-    const stop = stopReason(job.target);
-    if (stop !== null) return stop;
+    const { guards, mustStop } = this.#tools;
+    if (mustStop(job.target)) return "stopped";
     return guards.above(job.target) === null ? null : "pressure";
   }
 
@@ -253,14 +253,14 @@ class Rotation {
 
   /** Reads all generations, books what was not counted, and decides who goes on. */
   #look(): void {
-    const { clock, backend, isGone, pace } = this.#tools;
+    const { root, tree, clock, backend, pace } = this.#tools;
     const jobs = [...this.#writing, ...this.#parked];
     const before = jobs.map(measure);
     const startMs = clock.monotonicMs();
     backend.look(false);
     for (const { target, writesSinceLook } of jobs) {
       // Between rmdir and the end of the listing Linux 7.2 hands the pages to the parent: nothing is left, nothing was evicted.
-      if (writesSinceLook > 0 && isGone(target)) target.generationCount = 0;
+      if (writesSinceLook > 0 && !isThere(root, tree, target.cgroup)) target.generationCount = 0;
     }
     this.#lookMs = clock.monotonicMs() - startMs;
     this.#evictedMs = 0;

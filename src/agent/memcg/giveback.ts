@@ -38,8 +38,6 @@ export interface MemcgGivebackRequest {
   readonly targetPages: number | null;
   readonly minAgeMs: number;
   readonly ignorePressure: boolean;
-  /** Why a target must stop now: shutdown, or switched off meanwhile. */
-  readonly stopReason: (target: TargetState) => EndReason | null;
 }
 
 export interface MemcgGivebackOutcome {
@@ -214,19 +212,18 @@ class Giveback {
     this.#lookMs = clock.monotonicMs() - startMs;
   }
 
-  #stopReason(target: TargetState): EndReason | null {
+  #mustStop(target: TargetState): boolean {
     const limits = { leftMs: this.#leftMs, turnMs: this.#turnMs, lookMs: this.#lookMs };
-    return hasTimeForBatch(limits) ? this.#request.stopReason(target) : "stopped";
+    return !hasTimeForBatch(limits) || this.#machinery.registry.mustStop(target);
   }
 
-  /** As `#stopReason`, asked before each batch: from one to the next is a turn, with the looks and readings in it. */
-  #stopBeforeBatch(index: number, target: TargetState): EndReason | null {
+  /** As `#mustStop`, asked before each batch: from one to the next is a turn, with the looks and readings in it. */
+  #mustStopBeforeBatch(index: number, target: TargetState): boolean {
     const nowMs = this.#machinery.clock.monotonicMs();
     if (this.#turn !== null) this.#learnTurn(this.#turn.index, nowMs - this.#turn.beganMs);
     this.#turn = { index, beganMs: nowMs };
     const wasSlow = this.#slowAtStart.has(index);
-    if (this.#progress[index]?.slow === true && !wasSlow) return "stopped";
-    return this.#stopReason(target);
+    return (this.#progress[index]?.slow === true && !wasSlow) || this.#mustStop(target);
   }
 
   /** A target that holds up the others is put behind them, and what it took says nothing of theirs. */
@@ -242,9 +239,7 @@ class Giveback {
     const targets = indexes.flatMap((index) => this.#targets[index] ?? []);
     const pages = targets.reduce((sum, target) => sum + heldPages(target), 0);
     const startMs = clock.monotonicMs();
-    const { aged, failed } = await backend.age(targets, () =>
-      targets.some((target) => this.#stopReason(target) === null),
-    );
+    const { aged, failed } = await backend.age(targets, () => targets.some((target) => !this.#mustStop(target)));
     const agedPages = aged.reduce((sum, target) => sum + heldPages(target), 0);
     if (failed.length === 0 && agedPages === pages && pages > 0) {
       this.#agingMsPerPage = Math.max(this.#agingMsPerPage, (clock.monotonicMs() - startMs) / pages);
@@ -263,21 +258,16 @@ class Giveback {
   }
 
   async #evict(takes: readonly Take[]): Promise<void> {
-    const { clock, backend, pace, counter, pressure } = this.#machinery;
     const jobs = this.#jobsOf(takes);
     if (jobs.length === 0) return;
-    using guards = this.#request.ignorePressure ? null : new EvictionGuards(pressure);
+    using guards = this.#request.ignorePressure ? null : new EvictionGuards(this.#machinery.pressure);
     this.#turn = null;
     this.#slowAtStart = new Set(takes.flatMap(({ index }) => (this.#progress[index]?.slow === true ? [index] : [])));
     const takeOf = new Map(jobs.map(({ target, take }) => [target, take]));
     const ends = evictTargets(jobs, {
-      clock,
-      backend,
-      pace,
-      counter,
+      ...this.#machinery,
       guards: guards ?? noGuards,
-      stopReason: (target) => this.#stopBeforeBatch(takeOf.get(target)?.index ?? -1, target),
-      isGone: (target) => this.#isGone(target),
+      mustStop: (target) => this.#mustStopBeforeBatch(takeOf.get(target)?.index ?? -1, target),
     });
     for await (const { target, why, error, batches, filePages, anonPages } of ends) {
       this.#batches += batches;
@@ -341,8 +331,8 @@ class Giveback {
 
   /** Null where only the time was up: the plan says so itself. */
   #whyStopped(target: TargetState): GivebackLeft | null {
-    const reason = this.#request.stopReason(target);
-    return reason === null ? null : target.settings.disabled ? "disabled" : "stopped";
+    if (!this.#machinery.registry.mustStop(target)) return null;
+    return target.settings.disabled ? "disabled" : "stopped";
   }
 
   #fail(index: number, error: string): void {

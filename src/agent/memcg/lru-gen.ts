@@ -8,7 +8,7 @@ import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
 import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from "./backend.ts";
 import type { EndedBook } from "./ended.ts";
-import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
+import { isThere, type CgroupState, type MemcgRegistry, type TargetState } from "./registry.ts";
 
 /** What the kernel gives a cgroup that was removed and has pages left. */
 const offlineId = "0";
@@ -25,7 +25,6 @@ export class LruGenBackend implements Backend {
   readonly #root: string;
   readonly #tree: CgroupTree;
   readonly #registry: MemcgRegistry;
-  readonly #settingsOf: SettingsOfTarget;
   readonly #lruGen: LruGenFile;
   readonly #clock: Clock;
   readonly #ended: EndedBook;
@@ -35,7 +34,6 @@ export class LruGenBackend implements Backend {
     tree: CgroupTree,
     lruGen: LruGenFile,
     registry: MemcgRegistry,
-    settingsOf: SettingsOfTarget,
     clock: Clock,
     ended: EndedBook,
   ) {
@@ -44,7 +42,6 @@ export class LruGenBackend implements Backend {
     this.#root = root;
     this.#tree = tree;
     this.#registry = registry;
-    this.#settingsOf = settingsOf;
     this.#lruGen = lruGen;
   }
 
@@ -71,7 +68,7 @@ export class LruGenBackend implements Backend {
       }
       if (cgroup === null) return;
       const target = identify
-        ? this.#registry.seeTarget(cgroup, node, this.#settingsOf)
+        ? this.#registry.seeTarget(cgroup, node)
         : cgroup.targets.find((candidate) => candidate.node === node);
       if (target === undefined) return;
       copyGenerations(generations, count, target);

@@ -14,6 +14,7 @@ import { readCgroupTree, type CgroupTree } from "../../kernel/cgroup.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { lruGenEnabledAll, readEnabled } from "../../kernel/lru-gen.ts";
 import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
+import type { Events } from "../events.ts";
 import type { Backend } from "./backend.ts";
 import { isLruGenOn, type BackendChoice } from "../doctor/backend-choice.ts";
 import { LruGenBackend, type LruGenFile } from "./lru-gen.ts";
@@ -23,7 +24,7 @@ import { FreedCounter } from "./freed.ts";
 import { PressureReader } from "./pressure.ts";
 import { refaultSourceOf } from "../../core/refault.ts";
 import { RefaultKeeper } from "./refaults.ts";
-import type { MemcgRegistry, SettingsOfTarget } from "./registry.ts";
+import type { MemcgRegistry } from "./registry.ts";
 import type { MemcgMachinery } from "./run.ts";
 import { MemoryReclaimBackend } from "./memory-reclaim.ts";
 import { meetPrerequisites } from "../doctor/prerequisites.ts";
@@ -36,9 +37,9 @@ export interface MachineryOptions {
   readonly root: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly events: Events;
   readonly registry: MemcgRegistry;
   readonly ended: EndedBook;
-  readonly settingsOf: SettingsOfTarget;
   /** Opens lru_gen's file; Faults as `LruGen.open`. */
   readonly openLruGen: (root: string) => LruGenFile;
 }
@@ -128,7 +129,7 @@ export class MachineryKeeper {
   }
 
   #open(settings: Settings): MemcgMachinery {
-    const { root, clock, log, registry } = this.#options;
+    const { root, clock, log, events, registry } = this.#options;
     const { cgroups: _, ...memcg } = settings.memcg;
     const needs = { memcg: { ...memcg, disabled: false }, compact: settings.compact };
     const mending = this.#mayMend ? "mend" : "look";
@@ -149,6 +150,7 @@ export class MachineryKeeper {
       pageBytes,
       clock,
       log,
+      events,
       backend,
       registry,
       ended: this.#options.ended,
@@ -161,10 +163,10 @@ export class MachineryKeeper {
 
   #openBackend(name: BackendName | null, tree: CgroupTree, pageBytes: number): Backend {
     if (name === null) throw new Fault("missing", "cannot evict: there is no way to reclaim; see `mem-agent doctor`");
-    const { root, registry, ended, settingsOf, openLruGen, clock } = this.#options;
+    const { root, registry, ended, openLruGen, clock } = this.#options;
     return name === "lru_gen"
-      ? new LruGenBackend(root, tree, openLruGen(root), registry, settingsOf, clock, ended)
-      : new MemoryReclaimBackend({ root, tree, pageBytes, registry, settingsOf, clock });
+      ? new LruGenBackend(root, tree, openLruGen(root), registry, clock, ended)
+      : new MemoryReclaimBackend({ root, tree, pageBytes, registry, clock });
   }
 
   #tell(name: BackendName, choice: BackendChoice): void {

@@ -13,7 +13,7 @@ import { cgroupChildren, cgroupInode, type CgroupTree } from "../../kernel/cgrou
 import { acceptsSwappiness, reclaim } from "../../kernel/memory-reclaim.ts";
 import { readMemoryStat } from "../../kernel/memory-stat.ts";
 import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from "./backend.ts";
-import { isThere, type CgroupState, type MemcgRegistry, type SettingsOfTarget, type TargetState } from "./registry.ts";
+import { isThere, type CgroupState, type MemcgRegistry, type TargetState } from "./registry.ts";
 
 const onlyNode = 0;
 /** The pages of a cgroup stand as one generation, whose number says nothing. */
@@ -39,7 +39,6 @@ export interface MemoryReclaimOptions {
   readonly tree: CgroupTree;
   readonly pageBytes: number;
   readonly registry: MemcgRegistry;
-  readonly settingsOf: SettingsOfTarget;
   readonly clock: Clock;
 }
 
@@ -49,7 +48,6 @@ export class MemoryReclaimBackend implements Backend {
   readonly #tree: CgroupTree;
   readonly #pageBytes: number;
   readonly #registry: MemcgRegistry;
-  readonly #settingsOf: SettingsOfTarget;
   readonly #clock: Clock;
   /** By cgroup, so that it goes with the cgroup. */
   readonly #reclaimed = new WeakMap<CgroupState, Reclaimed>();
@@ -57,12 +55,11 @@ export class MemoryReclaimBackend implements Backend {
   readonly #gone = new Map<TargetState, Freed>();
   #takesSwappiness: boolean | null = null;
 
-  constructor({ root, tree, pageBytes, registry, settingsOf, clock }: MemoryReclaimOptions) {
+  constructor({ root, tree, pageBytes, registry, clock }: MemoryReclaimOptions) {
     this.#root = root;
     this.#tree = tree;
     this.#pageBytes = pageBytes;
     this.#registry = registry;
-    this.#settingsOf = settingsOf;
     this.#clock = clock;
   }
 
@@ -93,7 +90,7 @@ export class MemoryReclaimBackend implements Backend {
       state: known?.state ?? newReclaim,
       notedMs: known?.notedMs ?? null,
     });
-    this.#show(this.#registry.seeTarget(seen.cgroup, onlyNode, this.#settingsOf), own);
+    this.#show(this.#registry.seeTarget(seen.cgroup, onlyNode), own);
     return seen.sizes;
   }
 

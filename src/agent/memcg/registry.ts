@@ -3,7 +3,7 @@
  * and its inode: one that comes back under the same name has no history.
  */
 import { isFault } from "../../base/fault.ts";
-import type { Effective } from "../../config/rules.ts";
+import type { Effective, RuleBook } from "../../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
 import { Cohort } from "../../core/cohort.ts";
 import { generationsMax, type Freed, type Generation } from "../../core/eviction.ts";
@@ -281,9 +281,6 @@ export class CgroupState {
   }
 }
 
-/** The settings of a target and the rule that they come from. */
-export type SettingsOfTarget = (path: string, node: number) => Effective;
-
 export class MemcgRegistry {
   readonly cgroups = new Map<string, CgroupState>();
   readonly #rows = new NumberRows(targetColumns);
@@ -291,8 +288,18 @@ export class MemcgRegistry {
   #scan = 0;
   /** Whether nodes that the next snapshot does not show are none any more. */
   #restarted = false;
+  /** What targets go by, and what they will go by once nothing is under way. */
+  #rules: RuleBook;
+  #newRules: RuleBook;
+  /** True while all that is under way has to end at its next batch. */
+  halted = false;
   /** Whether somebody's parent may be one further up than it should be. */
   #gaps = false;
+
+  constructor(rules: RuleBook) {
+    this.#rules = rules;
+    this.#newRules = rules;
+  }
 
   get targetCount(): number {
     let count = 0;
@@ -341,10 +348,10 @@ export class MemcgRegistry {
     return cgroup !== undefined && cgroup.seenInScan === this.#scan && cgroup.id === String(cgroup.inode);
   }
 
-  seeTarget(cgroup: CgroupState, node: number, settingsOf: SettingsOfTarget): TargetState {
+  seeTarget(cgroup: CgroupState, node: number): TargetState {
     let target = cgroup.targets.find((candidate) => candidate.node === node);
     if (target === undefined) {
-      target = new TargetState(cgroup, node, settingsOf(cgroup.path, node), this.#rows, this.totals);
+      target = new TargetState(cgroup, node, this.#rules.lookup(cgroup.path, node), this.#rows, this.totals);
       cgroup.targets.push(target);
     }
     target.seenInScan = this.#scan;
@@ -378,13 +385,26 @@ export class MemcgRegistry {
     }
   }
 
-  /** Gives every target its settings anew, after a change. */
-  applySettings(settingsOf: SettingsOfTarget): void {
+  /** Takes changed rules. What is under way goes on by the old ones until `applyRules`, but ends where they switch it off. */
+  changeRules(rules: RuleBook): void {
+    this.#newRules = rules;
+  }
+
+  /** Gives every target its settings by the rules that were taken last. */
+  applyRules(): void {
+    if (this.#rules === this.#newRules) return;
+    this.#rules = this.#newRules;
     for (const target of this.targets()) {
-      const { settings, rule } = settingsOf(target.cgroup.path, target.node);
+      const { settings, rule } = this.#rules.lookup(target.cgroup.path, target.node);
       target.settings = settings;
       target.rule = rule;
     }
+  }
+
+  /** Whether a target that is under way has to end: all have to, or it was switched off since. */
+  mustStop({ cgroup, node, settings }: TargetState): boolean {
+    if (this.halted || this.#rules === this.#newRules || settings.disabled) return this.halted;
+    return this.#newRules.lookup(cgroup.path, node).settings.disabled;
   }
 
   /** Between its parent and those that the parent has in its stead until now. */

@@ -26,6 +26,7 @@ import type { CgroupTree } from "../../kernel/cgroup.ts";
 import { readCpuUsageUs } from "../../kernel/cpu-stat.ts";
 import { readMeminfo } from "../../kernel/meminfo.ts";
 import { displayPath } from "../../system/path-name.ts";
+import type { Events } from "../events.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
 import { Bounds } from "./bounds.ts";
 import { evictEnded, type EndedBook } from "./ended.ts";
@@ -42,6 +43,7 @@ export interface MemcgMachinery {
   readonly pageBytes: number;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly events: Events;
   readonly backend: Backend;
   readonly registry: MemcgRegistry;
   readonly ended: EndedBook;
@@ -56,12 +58,6 @@ export interface MemcgRunOrder {
   readonly dryRun: boolean;
   /** Whether a target takes part. Asked after the snapshot. */
   readonly isDue: (target: TargetState) => boolean;
-  /** Why a target must stop now: shutdown, or switched off meanwhile. */
-  readonly stopReason: (target: TargetState) => EndReason | null;
-  /** Whether the run is to stop for what ended below this cgroup. */
-  readonly stopsEnded: (cgroup: CgroupState) => boolean;
-  /** `skipped`: its waiting period had too much pressure, and nothing was done. */
-  readonly ended: (target: TargetState, reason: EndReason, skipped: boolean) => void;
 }
 
 export interface MemcgRunOutcome {
@@ -100,7 +96,8 @@ class MemcgRun {
   /** What this run freed, all nodes. */
   readonly #freedPages = new Map<CgroupState, number>();
   readonly #bounds: Bounds;
-  #skipped = 0;
+  /** Their waiting period had too much pressure. */
+  readonly #skipped = new Set<TargetState>();
 
   constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
     this.#machinery = machinery;
@@ -127,7 +124,7 @@ class MemcgRun {
       ends: this.#ends,
       endOf: this.#endOf,
       aged,
-      skipped: this.#skipped,
+      skipped: this.#skipped.size,
       batches,
       plans: this.#plans,
       endedPages,
@@ -138,7 +135,7 @@ class MemcgRun {
     return this.#order.dryRun ? 0 : (this.#plans.get(target)?.pages ?? 0);
   }
 
-  #end(target: TargetState, ended: EndReason, failure: string | null = null, skipped = false): void {
+  #end(target: TargetState, ended: EndReason, failure: string | null = null): void {
     if (this.#endOf.has(target)) return;
     // The kernel answers EINVAL for a cgroup that was removed since the snapshot, and may go on listing it.
     const vanished = (ended === "error" || ended === "no_progress") && this.#isGone(target);
@@ -150,10 +147,14 @@ class MemcgRun {
     target.lastError = error;
     target.end(reason);
     // Once, not in each period.
-    if (error !== null && !failedBefore) {
-      this.#machinery.log.warn("target failed", { path: displayPath(target.cgroup.path), node: target.node, error });
-    }
-    this.#order.ended(target, reason, skipped);
+    const { log, events, pageBytes } = this.#machinery;
+    const newError = error !== null && !failedBefore;
+    if (!newError && !events.heard) return;
+    const path = displayPath(target.cgroup.path);
+    if (newError) log.warn("target failed", { path, node: target.node, error });
+    const evicted_bytes = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * pageBytes;
+    const skipped = this.#skipped.has(target);
+    events.emit({ event: "target_end", path, node: target.node, end: reason, skipped, evicted_bytes });
   }
 
   #isGone({ cgroup }: TargetState): boolean {
@@ -189,8 +190,8 @@ class MemcgRun {
 
   #skip(target: TargetState): void {
     target.skips++;
-    this.#skipped++;
-    this.#end(target, "pressure", null, true);
+    this.#skipped.add(target);
+    this.#end(target, "pressure");
   }
 
   async #age(targets: readonly TargetState[]): Promise<number> {
@@ -198,11 +199,9 @@ class MemcgRun {
       const { periodMs, youngestAgeMs } = target;
       return decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "age";
     });
-    const { aged, failed } = await this.#machinery.backend.age(due, () => {
-      for (const target of due) {
-        const stop = this.#order.stopReason(target);
-        if (stop !== null) this.#end(target, stop);
-      }
+    const { backend, registry } = this.#machinery;
+    const { aged, failed } = await backend.age(due, () => {
+      for (const target of due) if (registry.mustStop(target)) this.#end(target, "stopped");
       return due.some((target) => !this.#endOf.has(target));
     });
     for (const target of aged) target.agings++;
@@ -214,11 +213,10 @@ class MemcgRun {
   }
 
   #plan(target: TargetState): void {
-    const { backend, refaults } = this.#machinery;
+    const { backend, refaults, registry } = this.#machinery;
     const { cgroup, settings } = target;
-    const stop = target.generationCount === 0 ? "vanished" : this.#order.stopReason(target);
-    if (stop !== null) {
-      this.#end(target, stop);
+    if (target.generationCount === 0 || registry.mustStop(target)) {
+      this.#end(target, target.generationCount === 0 ? "vanished" : "stopped");
       return;
     }
     const swapFreePages = this.#swapFreePages();
@@ -303,14 +301,13 @@ class MemcgRun {
 
   async #evict(): Promise<number> {
     if (this.#plans.size === 0) return 0;
-    const { clock, backend, pace, pressure, counter } = this.#machinery;
+    const { clock, pressure, registry } = this.#machinery;
     using guards = new EvictionGuards(pressure);
     const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
     for (const { target } of plans) target.evictions++;
-    const isGone = (target: TargetState): boolean => this.#isGone(target);
-    const { stopReason } = this.#order;
+    const mustStop = (target: TargetState): boolean => registry.mustStop(target);
     let batches = 0;
-    for await (const end of evictTargets(plans, { clock, backend, guards, pace, counter, stopReason, isGone })) {
+    for await (const end of evictTargets(plans, { ...this.#machinery, guards, mustStop })) {
       const { cgroup } = end.target;
       batches += end.batches;
       this.#freedPages.set(cgroup, (this.#freedPages.get(cgroup) ?? 0) + end.filePages + end.anonPages);
@@ -330,7 +327,7 @@ class MemcgRun {
       bounds: this.#bounds,
       swapFreePages: () => this.#swapFreePages(),
       dryRun: this.#order.dryRun,
-      stops: this.#order.stopsEnded,
+      stops: ({ targets: [target] }) => target === undefined || this.#machinery.registry.mustStop(target),
       totals: this.#machinery.registry.totals,
     });
   }

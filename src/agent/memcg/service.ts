@@ -2,15 +2,14 @@
 import { within, type Clock } from "../../base/clock.ts";
 import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
-import { compileRules, isMemcgOff, type RuleBook } from "../../config/rules.ts";
+import { compileRules, isMemcgOff } from "../../config/rules.ts";
 import type { MemcgSettings, Settings } from "../../config/schema.ts";
-import { noEnds, type EndReason } from "../../core/reason.ts";
+import { endReasons, noEnds } from "../../core/reason.ts";
 import { noteSaved, savedBytes, type SavedState } from "../../core/saved.ts";
 import { dueMs, isDue } from "../../core/schedule.ts";
 import { spreadFactor, spreadSeed } from "../../core/spread.ts";
 import { readMachineSeed } from "../../system/machine-id.ts";
 import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
-import { displayPath } from "../../system/path-name.ts";
 import type { Events } from "../events.ts";
 import type { MemcgGiveback, MemcgGivebackOutcome, MemcgGivebackRequest } from "./giveback.ts";
 import { EndedBook } from "./ended.ts";
@@ -42,13 +41,12 @@ export interface MemcgServiceOptions {
 
 export class MemcgService {
   readonly #options: MemcgServiceOptions;
-  readonly #registry = new MemcgRegistry();
+  readonly #registry: MemcgRegistry;
   readonly #ended = new EndedBook();
   readonly #machinery: MachineryKeeper;
   readonly #seed: number;
   readonly #ends = noEnds();
   #settings: Settings;
-  #rules: RuleBook;
   #stopping = false;
   #running: Promise<MemcgRunReport> | null = null;
   #givingBack: Promise<unknown> | null = null;
@@ -64,13 +62,8 @@ export class MemcgService {
     this.#options = options;
     this.#saved = { bytes: 0, byteSecs: 0, atMs: options.clock.monotonicMs() };
     this.#settings = options.settings;
-    this.#rules = compileRules(options.settings.memcg);
-    this.#machinery = new MachineryKeeper({
-      ...options,
-      registry: this.#registry,
-      ended: this.#ended,
-      settingsOf: (path, node) => this.#rules.lookup(path, node),
-    });
+    this.#registry = new MemcgRegistry(compileRules(options.settings.memcg));
+    this.#machinery = new MachineryKeeper({ ...options, registry: this.#registry, ended: this.#ended });
     this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
   }
 
@@ -96,6 +89,7 @@ export class MemcgService {
   /** Stops the run that is under way at its next batch, and resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#registry.halted = true;
     await this.#running?.catch(() => null);
     await this.#givingBack?.catch(() => null);
     this.#machinery.close();
@@ -108,8 +102,8 @@ export class MemcgService {
     this.#settings = settings;
     if (before === settings.memcg) return;
     if (wasDisabled && !this.disabled) this.#machinery.allowMending();
-    this.#rules = compileRules(settings.memcg);
-    if (!this.running) this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+    this.#registry.changeRules(compileRules(settings.memcg));
+    if (!this.running) this.#registry.applyRules();
     this.#tryAgainMs = Number.NEGATIVE_INFINITY;
     if (before.backend !== settings.memcg.backend) this.#lookedMs = null;
   }
@@ -162,7 +156,7 @@ export class MemcgService {
       return await this.#running;
     } finally {
       this.#running = null;
-      this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+      this.#registry.applyRules();
     }
   }
 
@@ -170,7 +164,7 @@ export class MemcgService {
    * Gives back what it can by the deadline. A run that is under way stops at its next batch for it. Faults: `busy` while
    * another is on or where the run does not stop in time, `invalid` when switched off or dry, and those of `run`.
    */
-  async giveback(request: Omit<MemcgGivebackRequest, "stopReason">): Promise<MemcgGivebackOutcome> {
+  async giveback(request: MemcgGivebackRequest): Promise<MemcgGivebackOutcome> {
     if (this.disabled) {
       const message = "cannot evict: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it";
       throw new Fault("invalid", message);
@@ -182,7 +176,7 @@ export class MemcgService {
       .catch(() => null)
       .finally(() => {
         this.#givingBack = null;
-        this.#registry.applySettings((path, node) => this.#rules.lookup(path, node));
+        this.#registry.applyRules();
       });
     const { outcome, late } = await begun;
     if (!late) await this.#givingBack;
@@ -194,19 +188,22 @@ export class MemcgService {
     await this.#givingBack;
   }
 
-  async #giveback(request: Omit<MemcgGivebackRequest, "stopReason">): Promise<MemcgGiveback> {
+  async #giveback(request: MemcgGivebackRequest): Promise<MemcgGiveback> {
     const { clock } = this.#options;
     const run = this.#running?.catch(() => null) ?? null;
     // `run` returns what it did by then, so a null is the deadline's.
-    if (run !== null) await within(clock, request.deadlineMs - clock.monotonicMs(), run);
+    if (run !== null) {
+      this.#registry.halted = true;
+      await within(clock, request.deadlineMs - clock.monotonicMs(), run);
+      this.#registry.halted = this.#stopping;
+    }
     if (this.#running !== null) {
       throw new Fault("busy", "cannot evict: the run under way did not stop in time; the kernel holds it");
     }
     const machinery = this.#machinery.ready(this.#settings);
-    const stopReason = (target: TargetState): EndReason | null => this.#stopReason(target);
     // Loaded when it is asked for: most daemons never are.
     const { givebackMemcg } = await import("./giveback.ts");
-    const giveback = await givebackMemcg(machinery, { ...request, stopReason });
+    const giveback = await givebackMemcg(machinery, request);
     this.#noteSaved(machinery.pageBytes);
     return giveback;
   }
@@ -240,18 +237,8 @@ export class MemcgService {
     const outcome = await runMemcg(machinery, {
       dryRun,
       isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.periodMs),
-      stopReason: (target) => (this.#givingBack === null ? this.#stopReason(target) : "stopped"),
-      stopsEnded: ({ targets: [target] }) => {
-        return this.#givingBack !== null || target === undefined || this.#stopReason(target) !== null;
-      },
-      ended: (target, reason, skipped) => {
-        this.#ends[reason]++;
-        if (!events.heard) return;
-        const evicted = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * machinery.pageBytes;
-        const path = displayPath(target.cgroup.path);
-        events.emit({ event: "target_end", path, node: target.node, end: reason, skipped, evicted_bytes: evicted });
-      },
     });
+    for (const reason of endReasons) this.#ends[reason] += outcome.ends[reason];
     const endMs = clock.monotonicMs();
     this.#runs++;
     if (!asked) this.#ordinal++;
@@ -288,12 +275,6 @@ export class MemcgService {
       target.ranMs = ranMs;
       target.ranOrdinal = this.#ordinal;
     }
-  }
-
-  #stopReason(target: TargetState): EndReason | null {
-    if (this.#stopping) return "stopped";
-    if (target.settings.disabled) return null;
-    return this.#rules.lookup(target.cgroup.path, target.node).settings.disabled ? "stopped" : null;
   }
 
   #logRun(report: MemcgRunReport): void {

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EvictionGuards, PressureReader, waitingPercent } from "../../../src/agent/memcg/pressure.ts";
 import { MemcgRegistry, type CgroupState, type TargetState } from "../../../src/agent/memcg/registry.ts";
+import { compileRules } from "../../../src/config/rules.ts";
 import type { MemcgSettings } from "../../../src/config/schema.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
 import { MemcgKernel } from "./memcg-kernel.ts";
@@ -12,17 +13,17 @@ import { memcgSettings } from "./memcg-serving.ts";
 class Watched {
   readonly kernel: MemcgKernel;
   readonly reader: PressureReader;
-  readonly #registry = new MemcgRegistry();
+  readonly #registry: MemcgRegistry;
 
   constructor(kernel: MemcgKernel, paths: readonly string[], memcg: Partial<MemcgSettings> = {}) {
     this.kernel = kernel;
     this.reader = new PressureReader(kernel.root, readCgroupTree(kernel.root), kernel.clock);
-    const { cgroups: _, ...settings } = memcgSettings(memcg).memcg;
+    this.#registry = new MemcgRegistry(compileRules(memcgSettings(memcg).memcg));
     this.#registry.beginScan();
     for (const [index, path] of ["/", ...paths].entries()) {
       if (path !== "/") kernel.add(path, { anonPages: 0, filePages: 0 });
       const cgroup = this.#registry.seeCgroup(path, String(index), index);
-      this.#registry.seeTarget(cgroup, 0, () => ({ settings, rule: null }));
+      this.#registry.seeTarget(cgroup, 0);
     }
     this.#registry.endScan(() => true);
   }

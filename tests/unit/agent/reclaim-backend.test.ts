@@ -18,21 +18,19 @@ const mount = "sys/fs/cgroup";
 class Trial implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-reclaim-"));
   readonly clock = new SteppedClock();
-  readonly registry = new MemcgRegistry();
+  readonly registry: MemcgRegistry;
   readonly backend: MemoryReclaimBackend;
 
   constructor(memcg: MemcgChoice = {}) {
     this.write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n");
     this.write(`${mount}/cgroup.controllers`, "memory\n");
+    this.registry = new MemcgRegistry(compileRules(memcgSettings(memcg).memcg));
     const { root, registry, clock } = this;
-    const rules = compileRules(memcgSettings(memcg).memcg);
-    const settingsOf = (path: string, node: number) => rules.lookup(path, node);
     this.backend = new MemoryReclaimBackend({
       root,
       tree: readCgroupTree(root),
       pageBytes,
       registry,
-      settingsOf,
       clock,
     });
   }
@@ -173,6 +171,8 @@ test("what went in an eviction is booked, and ends it when it is as much as was 
   using guards = new EvictionGuards(new PressureReader(trial.root, tree, trial.clock));
   const ends: EvictionEnd[] = [];
   for await (const end of evictTargets([{ target, plan }], {
+    root: trial.root,
+    tree,
     clock: trial.clock,
     backend: trial.backend,
     guards,
@@ -184,8 +184,7 @@ test("what went in an eviction is booked, and ends it when it is as much as was 
         return { stolenPages: 100_000 - leftPages, apart: true, machine: null };
       },
     },
-    stopReason: () => null,
-    isGone: () => false,
+    mustStop: () => false,
   })) {
     ends.push(end);
   }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemcgRegistry, type CgroupState } from "../../../src/agent/memcg/registry.ts";
 import { RefaultKeeper } from "../../../src/agent/memcg/refaults.ts";
+import { compileRules } from "../../../src/config/rules.ts";
 import { defaultSettings } from "../../../src/config/schema.ts";
 import { refaultSourceOf, type RefaultSource } from "../../../src/core/refault.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
@@ -36,15 +37,14 @@ interface Counters {
 /** One cgroup's counters as files, and the keeper on them. */
 class Trial implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-refaults-"));
-  readonly registry = new MemcgRegistry();
+  readonly registry = new MemcgRegistry(compileRules(defaultSettings.memcg));
   readonly cgroup: CgroupState;
   readonly keeper: RefaultKeeper;
   nowMs = 0;
 
   constructor(source: RefaultSource) {
-    const { cgroups: _, ...settings } = defaultSettings.memcg;
     this.cgroup = this.registry.seeCgroup("/a", "1", 1);
-    this.registry.seeTarget(this.cgroup, 0, () => ({ settings, rule: null }));
+    this.registry.seeTarget(this.cgroup, 0);
     mkdirSync(join(this.root, "proc/self"), { recursive: true });
     mkdirSync(join(this.root, "sys/fs/cgroup/a"), { recursive: true });
     writeFileSync(
