@@ -58,6 +58,8 @@ export interface TargetStatus {
     readonly proofs: number;
     /** An eviction is under trial: nothing more goes until it is known whether it comes back. */
     readonly on_trial: boolean;
+    /** The longest pause of the job after which too much came back; it is evicted only when it pauses for longer. Null without one. */
+    readonly rhythm_secs: number | null;
   };
   readonly last_end: EndReason | null;
   readonly ends: Readonly<Record<EndReason, number>>;

@@ -178,7 +178,8 @@ export function noteEndedRun(state: EndedState, why: EndedEnd, nowMs: number, li
       return { ...state, waitMs, waitUntilMs: nowMs + waitMs };
     }
     case "refaults":
-      return { ...state, proofs: 0 };
+      // Each eviction that is sat out takes as long as one of a cgroup that was found to be dear.
+      return { ...state, proofs: 0, waitUntilMs: nowMs + limits.periodMsMax };
     case "fresh":
     case "disabled":
     case "spared":

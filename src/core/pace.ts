@@ -14,6 +14,8 @@ export const samplePagesMin = 256;
 const growthFactor = 8;
 /** A cgroup that used less than this share of one CPU between two looks was idle in between. */
 const idleCpuShare = 0.001;
+/** So much was work, however long ago the look before was. */
+const workUs = 100_000;
 /** Nothing that returns more often than this is taken for idle; see the workloads of the tests. */
 export const quietMsMin = 90_000;
 /** Runs in a row without anything cold after which the period doubles. */
@@ -21,6 +23,10 @@ const emptyRunsMax = 3;
 /** A cgroup that grew by so much has something new to look at. */
 const growthBytesMin = 16 * 1024 * 1024;
 const growthShare = 0.1;
+/** What came back before an eighth of the time that would have paid for it came back in the rhythm of its job. */
+const rhythmDivisor = 8;
+/** A cgroup that is idle for longer than its rhythm, by this factor, has left it. */
+const rhythmFactor = 1.25;
 /** A proof says nothing of a cgroup that has grown by so much since. */
 const proofGrowthShare = 0.5;
 
@@ -36,6 +42,11 @@ export interface PaceState {
   /** Of the cgroup, when it was last found to have grown, or proved something. */
   readonly sizePages: number;
   readonly idle: boolean;
+  /** When the last eviction was, and from when on it had been idle then; null where it was busy, or before the first. */
+  readonly lastEvictedMs: number | null;
+  readonly idleSinceMs: number | null;
+  /** The longest pause at whose end too much came back, far too soon; 0 where there was none. */
+  readonly rhythmMs: number;
 }
 
 export const newPace: PaceState = {
@@ -45,6 +56,9 @@ export const newPace: PaceState = {
   emptyRuns: 0,
   sizePages: 0,
   idle: false,
+  lastEvictedMs: null,
+  idleSinceMs: null,
+  rhythmMs: 0,
 };
 
 /** The bounds of a target's period, from its settings; the shortest is never above the longest. */
@@ -77,6 +91,13 @@ export interface PaceEvidence {
   readonly pageBytes: number;
   /** What the price says about the evictions before: too much came back. */
   readonly costly: boolean;
+  /** How long all of it would have to stay away to be paid for. */
+  readonly worthMs: number;
+}
+
+/** After how long an eviction of all that comes back at once has paid for it; `limitPercent` is refault_percent_limit. */
+export function worthMs(limitPercent: number): number {
+  return (100 / limitPercent) * 60_000;
 }
 
 /** The state at the begin of a run: what the evidence says of the last eviction, and whether the proof still holds. */
@@ -86,8 +107,10 @@ export function judgePace(state: PaceState, evidence: PaceEvidence): PaceState {
   const hasGrown = grown * evidence.pageBytes >= growthBytesMin || grown >= Math.max(1, growthShare * state.sizePages);
   let next: PaceState = { ...state, idle };
   if (costly) {
-    const doubled = Math.min(limits.periodMsMax, 2 * periodMs(state, limits));
-    return { ...next, periodMs: doubled, proofs: 0, evictedMs: null, emptyRuns: 0, sizePages };
+    const doubled =
+      state.idleSinceMs === null ? Math.min(limits.periodMsMax, 2 * periodMs(state, limits)) : limits.periodMsMin;
+    const rhythmMs = Math.max(state.rhythmMs, pauseMs(state, evidence));
+    return { ...next, periodMs: doubled, proofs: 0, evictedMs: null, emptyRuns: 0, sizePages, rhythmMs };
   }
   const proofIsOver = (state.idle && !idle) || grown > proofGrowthShare * state.sizePages;
   if (state.proofs > 0 && proofIsOver) next = { ...next, proofs: 0, evictedMs: null };
@@ -97,6 +120,24 @@ export function judgePace(state: PaceState, evidence: PaceEvidence): PaceState {
   // What is new is looked at soon; a period that was learnt by what came back is not forgotten for it.
   if (hasGrown && state.emptyRuns >= emptyRunsMax) next = { ...next, periodMs: limits.periodMsMin, emptyRuns: 0 };
   return hasGrown || sizePages < state.sizePages ? { ...next, sizePages } : next;
+}
+
+/** How long the job had paused when what was evicted came back, where that was far too soon; else 0. */
+function pauseMs({ lastEvictedMs, idleSinceMs }: PaceState, evidence: PaceEvidence): number {
+  if (lastEvictedMs === null || idleSinceMs === null) return 0;
+  const awayMs = evidence.nowMs - lastEvictedMs;
+  return awayMs * rhythmDivisor < evidence.worthMs ? evidence.nowMs - idleSinceMs : 0;
+}
+
+export type Rhythm = "none" | "pausing" | "over";
+
+/**
+ * Whether an idle cgroup only pauses as it did before, or pauses for longer than it ever did before something came back.
+ * `idleMs` is how long it has not used the CPU, null where that is not known.
+ */
+export function rhythmOf(state: PaceState, idleMs: number | null): Rhythm {
+  if (state.rhythmMs === 0 || idleMs === null || idleMs < quietMsMin) return "none";
+  return idleMs < rhythmFactor * state.rhythmMs ? "pausing" : "over";
 }
 
 /** How long an eviction must stay away to prove something: of a busy cgroup as long as anybody pauses. */
@@ -123,8 +164,13 @@ export function decidePace(state: PaceState, coldPages: number, nowMs: number, l
 }
 
 /** A run evicted something; it is under trial from now on unless it was all, of an idle cgroup. */
-export function notePaceEviction(state: PaceState, nowMs: number, sample: boolean): PaceState {
-  return { ...state, emptyRuns: 0, evictedMs: sample ? nowMs : null };
+export function notePaceEviction(
+  state: PaceState,
+  nowMs: number,
+  { sample, idleMs }: { readonly sample: boolean; readonly idleMs: number | null },
+): PaceState {
+  const idleSinceMs = idleMs === null || idleMs < quietMsMin ? null : nowMs - idleMs;
+  return { ...state, emptyRuns: 0, evictedMs: sample ? nowMs : null, lastEvictedMs: nowMs, idleSinceMs };
 }
 
 /** A run found nothing cold. */
@@ -144,7 +190,7 @@ export interface CpuSeen {
 /** `usageUs` is usage_usec of the cgroup's cpu.stat, its children included. At first sight a cgroup counts as busy. */
 export function noteCpu(before: CpuSeen | null, usageUs: number, nowMs: number): CpuSeen {
   if (before === null || usageUs < before.usageUs) return { usageUs, atMs: nowMs, busyMs: nowMs };
-  const busy = usageUs - before.usageUs > (nowMs - before.atMs) * 1000 * idleCpuShare;
+  const busy = usageUs - before.usageUs > Math.min(workUs, (nowMs - before.atMs) * 1000 * idleCpuShare);
   return { usageUs, atMs: nowMs, busyMs: busy ? nowMs : before.busyMs };
 }
 

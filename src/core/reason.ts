@@ -28,7 +28,7 @@ export const endReasonTexts: Readonly<Record<EndReason, string>> = {
   pressure: "the cgroup stalled more than its limit allows",
   swap_full: "only anonymous pages are cold, and swap or memory.swap.max has no room",
   protected: "what is left is under memory.min or memory.low",
-  refaults: "too much of what was evicted came back; sitting out",
+  refaults: "too much of what was evicted came back; sitting out, or waiting for a pause longer than those before",
   not_ready: "not aged often enough yet, fewer than four generations, or the oldest is younger than two periods",
   vanished: "the cgroup was removed",
   disabled: "disabled by the settings",

@@ -23,7 +23,7 @@ import { compactDecisionTexts, compactEndTexts } from "../../src/core/compaction
 import { endedEndTexts } from "../../src/core/ended.ts";
 import { endReasonTexts } from "../../src/core/reason.ts";
 import { choices, choiceTable, simulateChoice } from "./simulation/choices.ts";
-import { simulateWeek, weekTable } from "./simulation/week.ts";
+import { firstHourTable, weekOfNine, weekOfOthers } from "./simulation/weeks.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -251,7 +251,9 @@ export const parts: Readonly<Record<string, () => string>> = {
   "compact ends": () => textsTable("end", compactEndTexts),
   "status json": () => objectTables("src/agent/status.ts"),
   "event json": eventTables,
-  simulation: () => weekTable(simulateWeek()),
+  simulation: weekOfNine,
+  "simulation of others": weekOfOthers,
+  "first hour": firstHourTable,
   choices: () => choiceTable(choices.map(simulateChoice)),
 };
 

@@ -324,7 +324,7 @@ class EndedEviction {
     units.refault = judged.state;
     units.refaultedPages += judged.returnedPages;
     this.#tools.totals.refaultedPages += judged.returnedPages;
-    if (judged.verdict === "costly") units.state = noteEndedRun(units.state, "refaults", nowMs, limits);
+    if (judged.verdict === "costly") this.#end("refaults", nowMs, limits);
     return observation;
   }
 }

@@ -15,7 +15,9 @@ import {
   notePaceEviction,
   paceLimits,
   quietMs,
+  rhythmOf,
   samplePagesMin,
+  worthMs,
   type PaceLimits,
 } from "../../core/pace.ts";
 import { isAbove } from "../../core/pressure.ts";
@@ -238,8 +240,14 @@ class MemcgRun {
       this.#end(target, plan.why);
       return;
     }
+    const rhythm = rhythmOf(target.pace, idleMs(cgroup, this.#machinery.clock.monotonicMs()));
+    if (rhythm === "pausing") {
+      this.#end(target, "refaults");
+      return;
+    }
     if (!this.#sitOuts.has(cgroup)) this.#sitOuts.set(cgroup, refaults.sitOut(cgroup, limit, !this.#order.dryRun));
-    if ((this.#sitOuts.get(cgroup) ?? 0) > 0) {
+    // Past its rhythm there is nothing to be sat out: the job has changed, or is over.
+    if (rhythm === "none" && (this.#sitOuts.get(cgroup) ?? 0) > 0) {
       this.#end(target, "refaults");
       return;
     }
@@ -261,10 +269,11 @@ class MemcgRun {
     target.pace = judgePace(target.pace, {
       nowMs,
       limits,
-      idle: cgroup.cpu !== null && nowMs - cgroup.cpu.busyMs >= quietMs(target.generation(0)?.ageMs ?? 0),
+      idle: (idleMs(cgroup, nowMs) ?? 0) >= quietMs(target.generation(0)?.ageMs ?? 0),
       sizePages: target.sizePages,
       pageBytes,
       costly: cgroup.judgement.verdict === "costly",
+      worthMs: worthMs(target.settings.refault_percent_limit),
     });
   }
 
@@ -312,8 +321,9 @@ class MemcgRun {
       batches += end.batches;
       this.#freedPages.set(cgroup, (this.#freedPages.get(cgroup) ?? 0) + end.filePages + end.anonPages);
       if (end.filePages + end.anonPages > 0) {
+        const nowMs = clock.monotonicMs();
         const sample = this.#plans.get(end.target)?.endsWith === "sampled";
-        end.target.pace = notePaceEviction(end.target.pace, clock.monotonicMs(), sample);
+        end.target.pace = notePaceEviction(end.target.pace, nowMs, { sample, idleMs: idleMs(cgroup, nowMs) });
       }
       this.#end(end.target, end.why, end.error);
     }
@@ -349,6 +359,11 @@ class MemcgRun {
     this.#swapFree ??= readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
     return this.#swapFree;
   }
+}
+
+/** How long the cgroup has not used the CPU; null where that is not known. */
+function idleMs({ cpu }: CgroupState, nowMs: number): number | null {
+  return cpu === null ? null : nowMs - cpu.busyMs;
 }
 
 /** Only a target that was aged often enough needs its generations read again after aging. */

@@ -48,6 +48,7 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
       idle: target.pace.idle,
       proofs: target.pace.proofs,
       on_trial: target.pace.evictedMs !== null,
+      rhythm_secs: target.pace.rhythmMs === 0 ? null : target.pace.rhythmMs / 1000,
     },
     last_end: target.lastEnd,
     ends: { ...target.ends },

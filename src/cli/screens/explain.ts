@@ -27,6 +27,9 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
       return `${dry}It was left alone because it stalled${seen} (limit ${settings.period_psi_percent_limit} %, while it is evicted ${settings.eviction_psi_percent_limit} %)${next}.`;
     }
     case "refaults":
+      if (target.sit_out === 0 && target.pace.rhythm_secs !== null) {
+        return `${dry}It came back after pauses of up to ${spanText(target.pace.rhythm_secs)}, so nothing is evicted before it pauses for longer${next}.`;
+      }
       return `${dry}Too much of what was evicted came back, so it sits out ${countText(target.sit_out, "eviction")}${next}.`;
     case "not_ready":
       return `${dry}It is too young to judge: ${countText(target.agings, "aging")} of ${settings.eviction_run_aging_count_min}, and ${generationsText(target)}${next}.`;

@@ -263,6 +263,7 @@ export function paceText({ pace }: TargetStatus): string {
     pace.idle ? "idle" : "busy",
     pace.proofs === 0 ? "the next eviction is a sample" : `${countText(pace.proofs, "eviction")} stayed away`,
     pace.on_trial ? "one is on trial" : null,
+    pace.rhythm_secs === null ? null : `came back after pauses of up to ${spanText(pace.rhythm_secs)}`,
   ]);
 }
 

@@ -27,7 +27,7 @@ export interface Workload {
 const nothing: readonly BlockRange[] = [];
 
 /** True when a multiple of `everyMs` lies after `fromMs` and not after `toMs`. */
-function comesUp(everyMs: number, fromMs: number, toMs: number): boolean {
+export function comesUp(everyMs: number, fromMs: number, toMs: number): boolean {
   return Math.floor(toMs / everyMs) !== Math.floor(fromMs / everyMs);
 }
 
@@ -57,7 +57,7 @@ function growing(): Workload {
 }
 
 /** The same number in [0, 1) for the same ordinal, so that every simulation sees the same bursts. */
-function random(ordinal: number): number {
+export function random(ordinal: number): number {
   return spreadFactor(1, ordinal, 100) - 1;
 }
 

@@ -65,7 +65,7 @@ export function target(path: string, changes: Partial<TargetStatus> = {}): Targe
     last_evicted_bytes: { anon_bytes: 0, file_bytes: 32 * mebi },
     refaulted_bytes: 2 * mebi,
     sit_out: 0,
-    pace: { period_secs: 40, idle: false, proofs: 1, on_trial: true },
+    pace: { period_secs: 40, idle: false, proofs: 1, on_trial: true, rhythm_secs: null },
     last_end: "nothing_cold",
     ends: { ...noEnds(), nothing_cold: 3, pressure: 1 },
     last_error: null,

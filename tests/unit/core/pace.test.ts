@@ -9,15 +9,27 @@ import {
   paceLimits,
   periodMs,
   quietMs,
+  rhythmOf,
+  worthMs,
   type PaceEvidence,
   type PaceState,
+  type Rhythm,
 } from "../../../src/core/pace.ts";
 
 const limits = paceLimits(20, 600);
 const fixed = paceLimits(600, 600);
 
 function evidence(changes: Partial<PaceEvidence> = {}): PaceEvidence {
-  return { nowMs: 0, limits, idle: false, sizePages: 100_000, pageBytes: 4096, costly: false, ...changes };
+  return {
+    nowMs: 0,
+    limits,
+    idle: false,
+    sizePages: 100_000,
+    pageBytes: 4096,
+    costly: false,
+    worthMs: worthMs(0.2),
+    ...changes,
+  };
 }
 
 const sampled: PaceState = { ...newPace, periodMs: 20_000, evictedMs: 0, sizePages: 100_000 };
@@ -41,7 +53,10 @@ describe("how much goes", () => {
   test("of a fixed pace all, once the sample stayed away for a period", () => {
     const first = decidePace(newPace, 64_000, 0, fixed);
     expect(first).toEqual({ do: "evict", pages: 1_000, sample: true });
-    const after = judgePace(notePaceEviction(newPace, 0, true), evidence({ nowMs: 600_000, limits: fixed }));
+    const after = judgePace(
+      notePaceEviction(newPace, 0, { sample: true, idleMs: null }),
+      evidence({ nowMs: 600_000, limits: fixed }),
+    );
     expect(decidePace(after, 64_000, 600_000, fixed)).toEqual({ do: "evict", pages: 64_000, sample: false });
   });
 });
@@ -76,6 +91,40 @@ describe("what an eviction proves", () => {
   });
 });
 
+describe("a rhythm", () => {
+  const minuteMs = 60_000;
+  /** Evicted after ten idle minutes; all of it came back later. */
+  function cameBack(laterMs: number, idleMs: number | null = 10 * minuteMs): PaceState {
+    const evicted = notePaceEviction({ ...newPace, proofs: 1 }, 10 * minuteMs, { sample: false, idleMs });
+    return judgePace(evicted, evidence({ nowMs: 10 * minuteMs + laterMs, costly: true }));
+  }
+
+  test("is the pause of a job that came back long before that was paid for", () => {
+    expect(worthMs(0.2)).toBe(500 * minuteMs);
+    expect(cameBack(50 * minuteMs).rhythmMs).toBe(60 * minuteMs);
+    // An eighth of 500 minutes.
+    expect(cameBack(63 * minuteMs).rhythmMs).toBe(0);
+    expect(cameBack(50 * minuteMs, 80_000).rhythmMs).toBe(0);
+    expect(cameBack(50 * minuteMs, null).rhythmMs).toBe(0);
+  });
+
+  test("asks for no longer period: the pause tells more", () => {
+    expect(periodMs({ ...cameBack(50 * minuteMs) }, limits)).toBe(20_000);
+    expect(periodMs({ ...cameBack(50 * minuteMs, null) }, limits)).toBe(40_000);
+  });
+
+  const rows: readonly [what: string, rhythmMs: number, idleMs: number | null, rhythm: Rhythm][] = [
+    ["none of a cgroup that never came back", 0, 10 * minuteMs, "none"],
+    ["none of one that is busy", 60 * minuteMs, 89_000, "none"],
+    ["none where the CPU is not known", 60 * minuteMs, null, "none"],
+    ["a pause as it was before", 60 * minuteMs, 74 * minuteMs, "pausing"],
+    ["a pause longer than before by a quarter", 60 * minuteMs, 75 * minuteMs, "over"],
+  ];
+  test.each(rows)("%s", (_, rhythmMs, idleMs, rhythm) => {
+    expect(rhythmOf({ ...newPace, rhythmMs }, idleMs)).toBe(rhythm);
+  });
+});
+
 describe("nothing to give", () => {
   test("three times doubles the period, and so each time after", () => {
     let state = newPace;
@@ -107,6 +156,12 @@ describe("idle", () => {
     expect(first.busyMs).toBe(0);
     expect(noteCpu(first, 5_000 + 20_000, 20_000).busyMs).toBe(0);
     expect(noteCpu(first, 5_000 + 20_001, 20_000).busyMs).toBe(20_000);
+  });
+
+  test("is not who worked for a tenth of a second, however long ago the look before was", () => {
+    const first = noteCpu(null, 0, 0);
+    expect(noteCpu(first, 100_000, 600_000).busyMs).toBe(0);
+    expect(noteCpu(first, 100_001, 600_000).busyMs).toBe(600_000);
   });
 
   test("a counter that fell is another cgroup's: busy", () => {
