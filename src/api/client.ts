@@ -3,8 +3,8 @@
  *
  * Answers are believed, not validated: they come from the same program, and a daemon of another version is pointed out.
  */
-import { parseAgentAddr } from "../base/address.ts";
-import { errnoOf, Fault, faultFrom, messageOf, type FaultKind } from "../base/fault.ts";
+import { parseAgentAddr, type AgentAddress, type GuestAddress } from "../base/address.ts";
+import { errnoOf, Fault, faultFrom, isFault, messageOf, type FaultKind } from "../base/fault.ts";
 import { hasService } from "../system/running-daemon.ts";
 import {
   routes,
@@ -56,7 +56,8 @@ const answerMs = 10_000;
 const eventLineLengthMax = 4 * 1024 * 1024;
 
 /**
- * The daemon's answer to one request. `addr` is `unix:///path`, a path, or `hvsock:///path:PORT`.
+ * The daemon's answer to one request. `addr` is `unix:///path`, a path, `vsock://CID:PORT` or
+ * `hvsock:///path:PORT`.
  * NoDaemon when nobody is there, Refused for a 4xx, Fault `denied` without permission, Fault `io` for everything else.
  */
 export async function call<Name extends Exclude<RouteName, "events">>(
@@ -104,21 +105,21 @@ interface Reached extends AsyncDisposable {
 }
 
 async function ask<Name extends RouteName>(addr: string, name: Name, options: CallOptions<Name>): Promise<Reached> {
-  const { path, port } = parseAgentAddr(addr);
+  const address = parseAgentAddr(addr);
   const timeoutMs =
     options.timeoutMs === undefined ? (name === "run" || name === "giveback" ? null : answerMs) : options.timeoutMs;
   const signals = [options.signal, timeoutMs === null ? undefined : AbortSignal.timeout(timeoutMs)].filter(
     (signal) => signal !== undefined,
   );
   const signal = signals.length === 0 ? null : AbortSignal.any(signals);
-  const place = port === null ? path : addr;
+  const place = address.kind === "unix" ? address.path : addr;
   await using cleanup = new AsyncDisposableStack();
   let response: Response;
   try {
-    const guest = port === null ? null : cleanup.use(await openGuest(path, port, signal));
-    response = await request(guest?.path ?? path, name, options, signal);
+    const path = address.kind === "unix" ? address.path : cleanup.use(await openGuest(address, signal)).path;
+    response = await request(path, name, options, signal);
   } catch (error) {
-    throw unreachable(error, place, timeoutMs, port !== null);
+    throw unreachable(error, place, timeoutMs, address);
   }
   pointOutVersion(response, options);
   if (!response.ok) throw await refused(response);
@@ -126,9 +127,9 @@ async function ask<Name extends RouteName>(addr: string, name: Name, options: Ca
   return { response, place, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-async function openGuest(path: string, port: number, signal: AbortSignal | null) {
+async function openGuest(address: GuestAddress, signal: AbortSignal | null) {
   const { GuestSocket } = await import("../system/guest-socket.ts");
-  return GuestSocket.open(path, port, signal);
+  return GuestSocket.open(address, signal);
 }
 
 async function request<Name extends RouteName>(
@@ -151,13 +152,13 @@ async function request<Name extends RouteName>(
   } as RequestInit);
 }
 
-function unreachable(error: unknown, place: string, timeoutMs: number | null, inGuest: boolean): Fault {
-  const errno = errnoOf(error);
-  const remedy = inGuest ? "see that the VM runs and has a vsock device with this socket" : undefined;
-  if (errno === "ENOENT" || errno === "ENOTDIR") return new NoDaemon(place, "there is no such socket", error, remedy);
-  if (errno === "ECONNREFUSED") return new NoDaemon(place, "nobody listens there", error, remedy);
-  if (error instanceof Error && error.name === "GuestRefused")
-    return new NoDaemon(place, error.message, error, "forward that port to the daemon's socket in the guest");
+function unreachable(error: unknown, place: string, timeoutMs: number | null, address: AgentAddress): Fault {
+  const errno = errnoOf(error) ?? errnoOf(error instanceof Fault ? error.cause : null);
+  const state = address.kind === "unix" ? unixStates[errno ?? ""] : guestState(error, errno, address);
+  if (state !== undefined) {
+    const [what, remedy] = typeof state === "string" ? [state] : state;
+    return new NoDaemon(place, what, error, remedy);
+  }
   if (errno === "EACCES" || errno === "EPERM") {
     const message = `cannot reach mem-agent at ${place}: permission denied; run this as root`;
     return new Fault("denied", message, { cause: error });
@@ -172,6 +173,43 @@ function unreachable(error: unknown, place: string, timeoutMs: number | null, in
     cause: error,
   });
 }
+
+/** Why nobody is there, and what to do where that is not to start the daemon. */
+type Absence = string | readonly [state: string, remedy: string];
+
+const unixStates: Readonly<Record<string, Absence>> = {
+  ENOENT: "there is no such socket",
+  ENOTDIR: "there is no such socket",
+  ECONNREFUSED: "nobody listens there",
+};
+
+function guestState(error: unknown, errno: string | null, address: GuestAddress): Absence | undefined {
+  const listening = `no agent listens on port ${address.port} of the guest`;
+  const open = `set control.vsock = "vsock://:${address.port}" in the guest`;
+  if (error instanceof Error && error.name === "GuestRefused") return [listening, open];
+  if (errno === "ECONNRESET") return address.kind === "vsock" && isFault(error) ? [listening, open] : closed;
+  if (address.kind === "hvsock") {
+    const remedy = "see that the VM runs and has a vsock device with this socket";
+    const state = unixStates[errno ?? ""];
+    return typeof state === "string" ? [state, remedy] : undefined;
+  }
+  if (isFault(error, "unsupported")) return ["this kernel has no vsock", "modprobe vhost_vsock"];
+  return vsockStates[errno ?? ""];
+}
+
+const closed: Absence = [
+  "it closed the connection without a word",
+  "see that control.vsock_peers in the guest names this machine",
+];
+const noGuest: Absence = ["no VM has this context id", "see that the VM runs, and what its vsock option says"];
+const vsockStates: Readonly<Record<string, Absence>> = {
+  ENODEV: noGuest,
+  ENETUNREACH: noGuest,
+  EHOSTUNREACH: noGuest,
+  EADDRNOTAVAIL: noGuest,
+  ETIMEDOUT: noGuest,
+  ECONNREFUSED: ["it refuses the connection", "see that the guest has booted"],
+};
 
 function pointOutVersion(
   response: Response,

@@ -15,7 +15,7 @@ const addr = {
     type: "string",
     valueHint: "ADDRESS",
     description:
-      "the daemon's socket, unix:///path or a path, or a guest's, hvsock:///path:PORT; else MEM_AGENT_ADDR, else unix:///run/mem-agent.sock",
+      "the daemon's socket, unix:///path or a path; or a guest's, vsock://CID:PORT or hvsock:///path:PORT; else MEM_AGENT_ADDR, else unix:///run/mem-agent.sock",
   },
 } as const satisfies ArgsDef;
 

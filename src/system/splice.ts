@@ -11,10 +11,11 @@ export interface Spliced {
   rest: Uint8Array | null;
   /** The other will say no more: once `rest` is out, so will we. */
   lastWord: boolean;
+  closed: boolean;
 }
 
 export function unspliced(): Spliced {
-  return { other: null, rest: null, lastWord: false };
+  return { other: null, rest: null, lastWord: false, closed: false };
 }
 
 /** Joins two sockets that `splicing` handles. */
@@ -52,8 +53,8 @@ export const splicing = {
   },
 
   close(socket: Bun.Socket<Spliced>): void {
+    socket.data.closed = true;
     finish(socket);
-    socket.data.other = null;
   },
 
   error(socket: Bun.Socket<Spliced>): void {
@@ -63,7 +64,7 @@ export const splicing = {
 
 function finish(socket: Bun.Socket<Spliced>): void {
   const { other } = socket.data;
-  if (other === null || other.data.lastWord) return;
+  if (other === null || other.data.lastWord || other.data.closed) return;
   other.data.lastWord = true;
   if (other.data.rest === null) other.end();
 }
@@ -73,6 +74,17 @@ export function acceptOn(fd: number, socket: Bun.SocketHandler<Spliced>): Bun.TC
   try {
     const options = { fd, allowHalfOpen: true, socket };
     return Bun.listen<Spliced>(options as unknown as Bun.TCPSocketListenOptions<Spliced>);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Reads and writes a socket that is connected; it is the connection's from here on. */
+export async function connectOn(fd: number): Promise<Bun.Socket<Spliced>> {
+  try {
+    const options = { fd, data: unspliced(), allowHalfOpen: true, socket: splicing };
+    return await Bun.connect<Spliced>(options as unknown as Bun.TCPSocketConnectOptions<Spliced>);
   } catch (error) {
     closeSync(fd);
     throw error;

@@ -5,6 +5,7 @@
  *     struct sockaddr_vm { u16 family; u16 reserved; u32 port; u32 cid; u8 zero[4]; }
  */
 import { closeSync, openSync } from "node:fs";
+import { Fault } from "../base/fault.ts";
 import {
   addressFamilyVsock,
   beginConnect,
@@ -42,10 +43,24 @@ export function cidOf(address: Uint8Array): number | null {
 
 /** A socket that listens on this port; the caller closes it. Faults: no vsock in the kernel, the port is taken. */
 export function listenVsock(port: number): number {
-  return closedOnError(streamSocket(addressFamilyVsock), (fd) => {
+  const fd = vsockSocket();
+  try {
     bindAndListen(fd, vsockAddress(cidAny, port), backlog);
     return fd;
-  });
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function vsockSocket(): number {
+  try {
+    return streamSocket(addressFamilyVsock);
+  } catch (error) {
+    throw new Fault("unsupported", "cannot use vsock: this kernel has no vsock; load its modules, or build it in", {
+      cause: error,
+    });
+  }
 }
 
 /** Who is at the other end of a connection: the kernel knows, no process can lie. Null where it does not say. */
@@ -65,7 +80,7 @@ const lookMsMax = 20;
 /** A connected socket; the caller closes it. Faults: as connect(2) has them; the signal's reason. */
 export async function connectVsock(cid: number, port: number, signal: AbortSignal | null): Promise<number> {
   signal?.throwIfAborted();
-  const fd = streamSocket(addressFamilyVsock);
+  const fd = vsockSocket();
   try {
     let connected = beginConnect(fd, vsockAddress(cid, port));
     for (let ms = lookMsMin; !connected; ms = Math.min(lookMsMax, ms * 2)) {
@@ -96,14 +111,5 @@ export function readLocalCid(root: string): number | null {
     }
   } catch {
     return null;
-  }
-}
-
-function closedOnError(fd: number, use: (fd: number) => number): number {
-  try {
-    return use(fd);
-  } catch (error) {
-    closeSync(fd);
-    throw error;
   }
 }

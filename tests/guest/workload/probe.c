@@ -6,6 +6,7 @@
  *                            are in swap, then stalls on direct reads of FILE, and watches memory.swap.current.
  *                            Prints `stalling`, then `fired MS stopped MS`: when the trigger fired and when swap grew
  *                            last, both since the stall began. Ends once swap has not grown for 2 s.
+ *   SOCKET is the path of a unix socket, or vsock:CID:PORT.
  *   probe ask SOCKET PATH    asks for PATH again and again over one connection, every 5 ms, until it is killed. Prints
  *                            `busy US` for each answer that says "running":true, and `idle US` for each other.
  *   probe half SOCKET COUNT  opens so many connections with half a request each, prints `open`, and waits until all are
@@ -24,6 +25,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <linux/vm_sockets.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -102,7 +104,16 @@ static int stop(const char *cgroup, const char *file) {
   return 0;
 }
 
+static int connected_by_vsock(unsigned cid, unsigned port) {
+  struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port};
+  int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) fail("connect");
+  return fd;
+}
+
 static int connected(const char *path) {
+  unsigned cid, port;
+  if (sscanf(path, "vsock:%u:%u", &cid, &port) == 2) return connected_by_vsock(cid, port);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -89,6 +89,27 @@ describe("errors told apart", () => {
     }
   });
 
+  test("a door that does not let us in", async () => {
+    using dir = scratchDir();
+    const path = join(dir.path, "v.sock");
+    const server = createServer((host) => {
+      host.once("data", () => {
+        host.write("OK 1\n");
+        host.once("data", () => host.destroy());
+      });
+      host.on("error", () => {});
+    }).listen(path);
+    try {
+      const failure = await failureOf(`hvsock://${path}`);
+      expect(failure).toBeInstanceOf(NoDaemon);
+      expect(failure).toMatchObject({
+        message: expect.stringContaining("it closed the connection without a word; see that control.vsock_peers"),
+      });
+    } finally {
+      server.close();
+    }
+  });
+
   test("what speaks another protocol, or nothing", async () => {
     using dir = scratchDir();
     const [odd, mute] = [join(dir.path, "odd"), join(dir.path, "mute")];

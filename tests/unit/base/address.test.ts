@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseAddr, parseAgentAddr } from "../../../src/base/address.ts";
+import { type AgentAddress, parseAddr, parseAgentAddr } from "../../../src/base/address.ts";
 import { isFault } from "../../../src/base/fault.ts";
 
 describe("taken", () => {
@@ -43,15 +43,17 @@ describe("refused, with every problem", () => {
 });
 
 describe("an agent's address", () => {
-  const rows: readonly [addr: string, path: string, port: number | null][] = [
-    ["unix:///run/mem-agent.sock", "/run/mem-agent.sock", null],
-    ["/run/a:1", "/run/a:1", null],
-    ["hvsock:///run/vm/v.sock:1234", "/run/vm/v.sock", 1234],
-    ["hvsock:///run/vm/v.sock", "/run/vm/v.sock", 9469],
-    ["hvsock:///run/vm:1/v.sock", "/run/vm:1/v.sock", 9469],
-    ["hvsock:///run/a:b:7", "/run/a:b", 7],
+  const rows: readonly [addr: string, address: AgentAddress][] = [
+    ["unix:///run/mem-agent.sock", { kind: "unix", path: "/run/mem-agent.sock" }],
+    ["/run/a:1", { kind: "unix", path: "/run/a:1" }],
+    ["hvsock:///run/vm/v.sock:1234", { kind: "hvsock", path: "/run/vm/v.sock", port: 1234 }],
+    ["hvsock:///run/vm/v.sock", { kind: "hvsock", path: "/run/vm/v.sock", port: 9469 }],
+    ["hvsock:///run/vm:1/v.sock", { kind: "hvsock", path: "/run/vm:1/v.sock", port: 9469 }],
+    ["hvsock:///run/a:b:7", { kind: "hvsock", path: "/run/a:b", port: 7 }],
+    ["vsock://3", { kind: "vsock", cid: 3, port: 9469 }],
+    ["vsock://4294967294:1", { kind: "vsock", cid: 4294967294, port: 1 }],
   ];
-  for (const [addr, path, port] of rows) test(addr, () => expect(parseAgentAddr(addr)).toEqual({ path, port }));
+  for (const [addr, address] of rows) test(addr, () => expect(parseAgentAddr(addr)).toEqual(address));
 
   const bad: readonly [addr: string, problem: RegExp][] = [
     ["hvsock://", /not an absolute path; give hvsock:/],
@@ -61,6 +63,13 @@ describe("an agent's address", () => {
     ["hvsock:///run/v.sock:4294967295", /port is not one of/],
     ["hvsock:///run/v.sock:x", /port is not one of/],
     ["hvsock:///run/:9469", /names a directory/],
+    ["vsock://", /context id is not one of 0 to 4294967294; give vsock:/],
+    ["vsock://:9469", /context id is not one of/],
+    ["vsock://4294967295:9469", /context id is not one of/],
+    ["vsock://web:9469", /context id is not one of/],
+    ["vsock://3:0", /port is not one of/],
+    ["vsock://3:4:5", /port is not one of/],
+    ["vsock://x:y", /context id .*; its port/],
     ["http://x", /http is not served/],
   ];
   for (const [addr, problem] of bad) test(addr, () => expect(() => parseAgentAddr(addr)).toThrow(problem));
