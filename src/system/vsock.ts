@@ -57,7 +57,7 @@ function vsockSocket(): number {
   try {
     return streamSocket(addressFamilyVsock);
   } catch (error) {
-    throw new Fault("unsupported", "cannot use vsock: this kernel has no vsock; load its modules, or build it in", {
+    throw new Fault("unsupported", "cannot use vsock: this kernel has none; load its module", {
       cause: error,
     });
   }
