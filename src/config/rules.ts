@@ -125,6 +125,36 @@ function nearestRule(
   }
 }
 
+/** A cgroup by its path, with the nodes that have memory of it. */
+export interface CgroupNodes {
+  readonly path: string;
+  readonly nodes: readonly number[];
+}
+
+/** The rules whose path, or nodes, none of these cgroups has. What lies below a rule's path does not count: it is there too. */
+export function unmatchedRules(rules: readonly MemcgRule[], cgroups: Iterable<CgroupNodes>): MemcgRule[] {
+  const left = new Map(
+    rules.map((rule) => [
+      rule,
+      { glob: isGlob(rule.path) ? compileGlob(rule.path) : null, nodes: rule.numa_id ?? null },
+    ]),
+  );
+  for (const { path, nodes } of cgroups) {
+    if (left.size === 0) break;
+    let names: readonly string[] | null = null;
+    for (const [rule, wanted] of left) {
+      if (wanted.nodes !== null && !wanted.nodes.some((node) => nodes.includes(node))) continue;
+      if (wanted.glob === null) {
+        if (rule.path === path) left.delete(rule);
+        continue;
+      }
+      names ??= levelsOf(path);
+      if (globMatches(wanted.glob, names, names.length)) left.delete(rule);
+    }
+  }
+  return [...left.keys()];
+}
+
 /** Edits of the rule list; taken in the order del, set, add, so that one request can replace a rule. */
 export interface RuleEdits {
   readonly add?: readonly RulePatch[];

@@ -40,6 +40,7 @@ const fileWarning = "config_file";
 const socketWarning = "control_socket";
 const vsockWarning = "vsock";
 const watchWarning = "config_watch";
+const goneWarning = "config_gone";
 
 /**
  * A file that is wrong, empty or gone may be one that somebody is just writing: it is looked at once more after this
@@ -345,10 +346,16 @@ export class Daemon implements DaemonFace {
       const { text, overrides } = await readConfig(file);
       const merged = applyReload(this.#agent.live, overrides);
       const gone = text === null && this.#loaded !== null;
+      const before = this.#agent.live.file;
       this.#loaded = text === null ? null : this.#now();
       const mended = this.#fileProblems.length > 0;
       this.#fileProblems = [];
       this.#agent.warnings.clear(fileWarning);
+      if (text !== null) this.#agent.warnings.clear(goneWarning);
+      else if (!saysNothing(before)) {
+        const remedy = `restore ${file}; an empty one ends this warning`;
+        this.#agent.warnings.raise(goneWarning, goneText(file, before), remedy);
+      }
       this.#adopt(merged);
       const count = merged.changes.length;
       // Looks of our own that find nothing new are nobody's news.
@@ -429,6 +436,16 @@ function maskText(mask: number): string {
 
 function told(changes: readonly SettingChange[]): ChangeAnswer["changes"] {
   return changes.map(({ key, from, to }) => ({ key, from, to }));
+}
+
+const shownRulesMax = 5;
+
+/** What is in force no longer with a file that is gone: rules above all, which protect what must not be evicted. */
+function goneText(file: string, said: SettingsOverrides): string {
+  const ids = (said.memcg?.cgroups ?? []).map((rule) => ruleId(rule));
+  const more = ids.length > shownRulesMax ? ` and ${ids.length - shownRulesMax} more` : "";
+  const rules = `${ids.length === 1 ? "a rule" : `${ids.length} rules`}: ${ids.slice(0, shownRulesMax).join(" ")}${more}`;
+  return `the settings file ${file} is gone, and what it said holds no longer${ids.length === 0 ? "" : `, with ${rules}`}`;
 }
 
 function saysNothing(file: SettingsOverrides): boolean {

@@ -16,6 +16,7 @@ import { EndedBook } from "./ended.ts";
 import type { LruGenFile } from "./lru-gen.ts";
 import { MachineryKeeper } from "./machinery.ts";
 import { MemcgRegistry, type TargetState } from "./registry.ts";
+import { RuleCheck } from "./rule-check.ts";
 import { runMemcg, type MemcgMachinery } from "./run.ts";
 import { runReport, targetStatus } from "./status.ts";
 import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "../status.ts";
@@ -45,6 +46,7 @@ export class MemcgService {
   readonly #ended = new EndedBook();
   readonly #machinery: MachineryKeeper;
   readonly #seed: number;
+  readonly #ruleCheck: RuleCheck;
   readonly #ends = noEnds();
   #settings: Settings;
   #stopping = false;
@@ -64,6 +66,7 @@ export class MemcgService {
     this.#settings = options.settings;
     this.#registry = new MemcgRegistry(compileRules(options.settings.memcg));
     this.#machinery = new MachineryKeeper({ ...options, registry: this.#registry, ended: this.#ended });
+    this.#ruleCheck = new RuleCheck(this.#registry, options.warnings);
     this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
   }
 
@@ -101,6 +104,7 @@ export class MemcgService {
     const wasDisabled = this.disabled;
     this.#settings = settings;
     if (before === settings.memcg) return;
+    this.#ruleCheck.look(this.disabled ? [] : settings.memcg.cgroups, this.#options.clock.monotonicMs());
     if (wasDisabled && !this.disabled) this.#machinery.allowMending();
     this.#registry.changeRules(compileRules(settings.memcg));
     if (!this.running) this.#registry.applyRules();
@@ -240,6 +244,7 @@ export class MemcgService {
     });
     for (const reason of endReasons) this.#ends[reason] += outcome.ends[reason];
     const endMs = clock.monotonicMs();
+    this.#ruleCheck.look(this.#settings.memcg.cgroups, endMs);
     this.#runs++;
     if (!asked) this.#ordinal++;
     // What somebody only wanted to see leaves due what is due.

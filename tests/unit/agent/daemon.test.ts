@@ -45,6 +45,40 @@ describe("when it was read", () => {
   });
 });
 
+describe("a file that is gone", () => {
+  const rules = '[[memcg.cgroups]]\npath = "/db"\ndisabled = true\n[[memcg.cgroups]]\npath = "/web"\nswap = true\n';
+
+  test("with its rules is a warning that names them, until there is a file", async () => {
+    const made = await trial.serve(good + rules);
+    rmSync(trial.path);
+    await trial.settled(1300);
+    const [warning] = made.status().warnings;
+    expect(warning).toMatchObject({ key: "config_gone" });
+    expect(warning?.message).toEndWith("is gone, and what it said holds no longer, with 2 rules: path=/db path=/web");
+    await made.reload();
+    expect(made.health()).toBe("warning");
+    writeFileSync(trial.path, "");
+    await trial.settled(1300);
+    expect(made.health()).toBe("ok");
+  });
+
+  test("is no news where there was none, whoever asks", async () => {
+    const made = await trial.serve(null);
+    await made.reload();
+    await made.hangUp();
+    expect(made.health()).toBe("ok");
+    expect(trial.logged(/settings file gone/)).toBe(0);
+    expect(trial.logged(/no settings file/)).toBe(1);
+  });
+
+  test("and said nothing is no warning", async () => {
+    const made = await trial.serve("# nothing\n");
+    rmSync(trial.path);
+    await trial.settled(1300);
+    expect(made.health()).toBe("ok");
+  });
+});
+
 describe("an edit", () => {
   test("is applied, logged and told, and only what changed", async () => {
     const made = await trial.serve(`${good}swap = true\n`);

@@ -258,3 +258,44 @@ describe("trouble", () => {
     expect(serving.target("/a").last_error).toBeNull();
   });
 });
+
+describe("a rule that matches no cgroup", () => {
+  const key = "rules_unmatched";
+  const told = ({ warnings }: Serving): string | null =>
+    warnings.list.find((warning) => warning.key === key)?.message ?? null;
+
+  test("is a warning after a minute, and until it matches", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/postgresql.service", cold);
+    const serving = new Serving(kernel, { cgroups: [rule("/postgres.service", { disabled: true })] });
+    await serving.run();
+    expect(told(serving)).toBeNull();
+    await serving.next();
+    expect(told(serving)).toBe(
+      "a rule matches no cgroup: path=/postgres.service; nothing is protected or changed by it",
+    );
+    kernel.add("/postgres.service", cold);
+    await serving.next();
+    expect(told(serving)).toBeNull();
+  });
+
+  test("is none for a service that is restarted between two runs, nor once the rule is gone", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    kernel.add("/b", cold);
+    const cgroups = [rule("/a", { swap: true }), rule("/b", { swap: true })];
+    const serving = new Serving(kernel, { cgroups });
+    await serving.run();
+    kernel.remove("/a");
+    await serving.next();
+    kernel.add("/a", cold);
+    await serving.next();
+    expect(told(serving)).toBeNull();
+    kernel.remove("/a");
+    await serving.next();
+    await serving.next();
+    expect(told(serving)).toContain(": path=/a;");
+    serving.apply({ cgroups: cgroups.slice(1) });
+    expect(told(serving)).toBeNull();
+  });
+});

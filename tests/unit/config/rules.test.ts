@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { formatProblem } from "../../../src/config/problems.ts";
-import { compileRules, editRules, ruleId, type RuleEdits } from "../../../src/config/rules.ts";
+import { compileRules, editRules, ruleId, unmatchedRules, type RuleEdits } from "../../../src/config/rules.ts";
 import { defaultSettings, type MemcgRule, type RulePatch, type Settings } from "../../../src/config/schema.ts";
 
 function settingsWith(rules: readonly RulePatch[]): Settings {
@@ -292,4 +292,29 @@ test.each(edits)("edit: $name", ({ edits, result }) => {
 test("in an empty list the way out is named", () => {
   const { problems } = editRules([], { del: [{ path: "/a" }] });
   expect(problems.map(formatProblem)).toEqual(["del[0]: there is no rule path=/a; allowed: none is there; use add"]);
+});
+
+const cgroups = [
+  { path: "/", nodes: [0] },
+  { path: "/a", nodes: [0] },
+  { path: "/a/b", nodes: [0, 1] },
+  { path: "/system.slice/x.service", nodes: [0] },
+];
+const matching: readonly (readonly [rule: RulePatch, matches: boolean])[] = [
+  [{ path: "/" }, true],
+  [{ path: "/a" }, true],
+  [{ path: "/b" }, false],
+  [{ path: "/a/b/c" }, false],
+  [{ path: "/a/b", numa_id: [1] }, true],
+  [{ path: "/a", numa_id: [1] }, false],
+  [{ path: "/a", numa_id: [1, 0] }, true],
+  [{ path: "/system.slice/*" }, true],
+  [{ path: "/**/b" }, true],
+  [{ path: "/**/b", numa_id: [2] }, false],
+  [{ path: "/kubepods/**" }, false],
+  [{ path: "/system.slice" }, false],
+];
+test.each(matching)("%p matches a cgroup: %p", (rule, matches) => {
+  const rules = settingsWith([rule, { path: "/a" }, { path: "/nowhere" }]).memcg.cgroups;
+  expect(unmatchedRules(rules, cgroups)).toEqual(rules.filter((_, index) => index === 2 || (index === 0 && !matches)));
 });
