@@ -90,13 +90,11 @@ async function begin(
       trouble: (why) => daemon.noteSocket(why),
     });
     socket = opened;
-    daemon.onEvent((event) => {
-      trimmer.touched();
-      if (event.event !== "setting_changed") return;
-      if (event.key === "control.addr") void opened.follow(String(event.to));
-      if (event.key.startsWith("control.vsock")) void door.follow(daemon.settings.control);
-    }, "but_targets");
-    daemon.start();
+    daemon.onEvent(() => trimmer.touched(), "but_targets");
+    daemon.start((changed) => {
+      void opened.follow(changed.addr);
+      void door.follow(changed);
+    });
     void door.follow(daemon.settings.control);
     return opened;
   } catch (error) {

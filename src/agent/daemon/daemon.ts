@@ -8,12 +8,12 @@ import type { Log } from "../../base/log.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../../config/change.ts";
 import { applyReload, saidValues, type LiveSettings, type Merged, type SettingChange } from "../../config/merge.ts";
 import { isMemcgOff, ruleId, ruleValues } from "../../config/rules.ts";
-import { settingList, type Settings, type SettingsOverrides } from "../../config/schema.ts";
+import { type ControlSettings, settingList, type Settings, type SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { DaemonLock } from "../../system/daemon-lock.ts";
 import { pageBytes } from "../../system/page-size.ts";
 import { runningDaemon, serviceOf } from "../../system/running-daemon.ts";
-import { parsedConfig, readConfig, readDaemonConfigText } from "./config-read.ts";
+import { parsedConfig, readConfig, readDaemonConfigText, type ReadConfig } from "./config-read.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { replaceFile } from "./config-save.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
@@ -53,6 +53,11 @@ const saveAttemptsMax = 5;
 /** Somebody asked for it, or the daemon looked by itself. */
 type ReloadWhy = "asked" | "seen";
 
+interface AppliedConfig {
+  readonly text: string | null;
+  readonly changes: readonly SettingChange[];
+}
+
 export class Daemon implements DaemonFace {
   readonly version: string;
   readonly #options: DaemonOptions;
@@ -66,6 +71,7 @@ export class Daemon implements DaemonFace {
   #kernelSeen: AgentStatus["kernel"] | null = null;
   #door: Omit<DoorNews, "trouble"> = { listening: false, accepted: 0, refused: 0 };
   #doubt: Timer | null = null;
+  #followControl: (control: ControlSettings) => void = () => {};
   /** Reloads and saves follow each other: each sees what the one before left. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -105,10 +111,14 @@ export class Daemon implements DaemonFace {
     this.#lock?.note({ pid: process.pid, addr: control.addr });
   }
 
-  /** Faults: as `claim` and MemAgent's `start`. */
-  start(): void {
+  /**
+   * @param followControl called with the settings of the control socket whenever one of them has changed
+   * @throws Fault as `claim` and MemAgent's `start`
+   */
+  start(followControl: (control: ControlSettings) => void = () => {}): void {
     this.claim();
     this.#agent.start();
+    this.#followControl = followControl;
     const { file, clock } = this.#options;
     this.#watch = new ConfigWatch({
       path: file,
@@ -310,40 +320,50 @@ export class Daemon implements DaemonFace {
   /** As `reload`, for a change that nobody waits for: what is wrong is logged and shown, and not before a second look. */
   #follow(why: ReloadWhy = "seen"): Promise<void> {
     return this.#inTurn(async () => {
-      if (await this.#looksUnfinished()) {
+      const read = await this.#read();
+      if (this.#looksUnfinished(read)) {
         this.#doubt ??= this.#options.clock.after(doubtMs, () => {
           this.#doubt = null;
-          void this.#inTurn(() => this.#tryReload(why));
+          void this.#inTurn(async () => this.#tryToApply(await this.#read(), why));
         });
-      } else await this.#tryReload(why);
+      } else this.#tryToApply(read, why);
     });
   }
 
+  /** What the file says now, or what is wrong with it. */
+  async #read(): Promise<ReadConfig | Fault> {
+    try {
+      return await readConfig(this.#options.file);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      return error;
+    }
+  }
+
   /** Whether the file may be half-written: it is wrong, or nothing is left of what it said. */
-  async #looksUnfinished(): Promise<boolean> {
+  #looksUnfinished(read: ReadConfig | Fault): boolean {
+    return isFault(read) || ((read.text ?? "").trim() === "" && !saysNothing(this.#agent.live.file));
+  }
+
+  async #reload(why: ReloadWhy): Promise<AppliedConfig> {
+    return this.#apply(await this.#read(), why);
+  }
+
+  #tryToApply(read: ReadConfig | Fault, why: ReloadWhy): void {
     try {
-      const { text } = await readConfig(this.#options.file);
-      return (text ?? "").trim() === "" && !saysNothing(this.#agent.live.file);
+      this.#apply(read, why);
     } catch (error) {
       if (!isFault(error)) throw error;
-      return true;
     }
   }
 
-  async #tryReload(why: ReloadWhy): Promise<void> {
-    try {
-      await this.#reload(why);
-    } catch (error) {
-      if (!isFault(error)) throw error;
-    }
-  }
-
-  async #reload(why: ReloadWhy): Promise<{ readonly text: string | null; readonly changes: readonly SettingChange[] }> {
+  #apply(read: ReadConfig | Fault, why: ReloadWhy): AppliedConfig {
     this.#doubt?.cancel();
     this.#doubt = null;
     const { file, log } = this.#options;
     try {
-      const { text, overrides } = await readConfig(file);
+      if (isFault(read)) throw read;
+      const { text, overrides } = read;
       const merged = applyReload(this.#agent.live, overrides);
       const gone = text === null && this.#loaded !== null;
       const before = this.#agent.live.file;
@@ -399,9 +419,12 @@ export class Daemon implements DaemonFace {
   }
 
   #adopt(merged: Merged): void {
+    const { control: before } = this.#agent.settings;
+    const { log, control } = merged.live.settings;
     this.#claim("run with these settings", merged.live.settings);
     this.#agent.adopt(merged, true);
-    this.#log.follow(merged.live.settings.log);
+    this.#log.follow(log);
+    if (!Bun.deepEquals(before, control)) this.#followControl(control);
   }
 
   run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport> {

@@ -7,7 +7,7 @@ import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { isFault } from "../../../src/base/fault.ts";
 import { Log } from "../../../src/base/log.ts";
-import type { SettingsOverrides } from "../../../src/config/schema.ts";
+import type { ControlSettings, SettingsOverrides } from "../../../src/config/schema.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 
 const quietFlags: SettingsOverrides = { memcg: { disabled: true }, compact: { disabled: true } };
@@ -20,6 +20,7 @@ export class DaemonTrial implements AsyncDisposable {
   readonly logPath = join(this.top, "first.log");
   readonly clock = new SteppedClock();
   readonly events: TimedEvent[] = [];
+  readonly followed: ControlSettings[] = [];
   #daemon: Daemon | null = null;
 
   constructor() {
@@ -38,7 +39,7 @@ export class DaemonTrial implements AsyncDisposable {
     const daemon = new Daemon(options, live);
     this.#daemon = daemon;
     daemon.onEvent((event) => this.events.push(event));
-    daemon.start();
+    daemon.start((control) => this.followed.push(control));
     await clock.pass(0);
     return daemon;
   }

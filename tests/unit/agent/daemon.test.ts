@@ -1,5 +1,6 @@
 /** The daemon and its file: what an edit does, also a bad one and one that is half done. */
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-read.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
@@ -91,6 +92,31 @@ describe("an edit", () => {
       expect.objectContaining({ event: "reloaded", changes: 1 }) as TimedEvent,
     ]);
     expect(trial.logged(/setting changed key=memcg\.period_secs from=300 to=301 origin=file/)).toBe(1);
+  });
+
+  test("is read once", async () => {
+    await trial.serve(good);
+    await trial.settled();
+    const opened: string[] = [];
+    const real = fs.openSync;
+    using _ = spyOn(fs, "openSync").mockImplementation((path, ...rest) => {
+      opened.push(String(path));
+      return real(path, ...rest);
+    });
+    writeFileSync(trial.path, "[memcg]\nperiod_secs = 301\n");
+    opened.length = 0;
+    await trial.settled();
+    expect(opened.filter((path) => path === trial.path)).toEqual([trial.path]);
+  });
+
+  test("of the control section is followed, once it is in force; another one is not", async () => {
+    await trial.serve(good);
+    writeFileSync(trial.path, `${good}swap = true\n`);
+    await trial.settled();
+    expect(trial.followed).toEqual([]);
+    writeFileSync(trial.path, `${good}[control]\naddr = "/run/other.sock"\n`);
+    await trial.settled();
+    expect(trial.followed.map(({ addr }) => addr)).toEqual(["/run/other.sock"]);
   });
 
   test("to what the socket had set is known afterwards", async () => {
