@@ -8,6 +8,8 @@ const sample = (secs: number, privateMiB: number): Sample => ({
   threads: 5,
   privateMiB,
   residentMiB: 20,
+  virtualMiB: 1000,
+  committedMiB: 30,
 });
 const size = ({ privateMiB }: Sample): number => privateMiB;
 
@@ -41,6 +43,7 @@ test("events add up, without the line that the end cut short", () => {
     { event: "target_end", end: "nothing_cold", evicted_bytes: 3 },
     { event: "target_end", end: "pressure", evicted_bytes: 0 },
     { event: "memcg_run", report },
+    { event: "lost", count: 4 },
   ];
   const text = `${events.map((event) => JSON.stringify(event)).join("\n")}\n{"event":"memcg_r`;
   expect(addUp(text)).toEqual({
@@ -48,5 +51,6 @@ test("events add up, without the line that the end cut short", () => {
     evictedBytes: 3,
     evictedByTargetBytes: 3,
     ends: { nothing_cold: 1, pressure: 1 },
+    lost: 4,
   });
 });

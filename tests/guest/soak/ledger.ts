@@ -6,6 +6,8 @@ export interface Sample {
   readonly threads: number;
   readonly privateMiB: number;
   readonly residentMiB: number;
+  readonly virtualMiB: number;
+  readonly committedMiB: number;
 }
 
 /** Least squares: how much a quantity grew in an hour. */
@@ -49,12 +51,15 @@ export interface Heard {
   readonly evictedBytes: number;
   readonly evictedByTargetBytes: number;
   readonly ends: Readonly<Record<string, number>>;
+  /** Events that came while the listener was too slow. */
+  readonly lost: number;
 }
 
 interface HeardEvent {
   readonly event: string;
   readonly evicted_bytes?: number;
   readonly end?: string;
+  readonly count?: number;
   readonly report?: { readonly evicted_bytes: { readonly anon_bytes: number; readonly file_bytes: number } };
 }
 
@@ -64,6 +69,7 @@ export function addUp(lines: string): Heard {
   let memcgRuns = 0;
   let evictedBytes = 0;
   let evictedByTargetBytes = 0;
+  let lost = 0;
   for (const line of lines.split("\n").slice(0, -1)) {
     if (line === "") continue;
     const told = JSON.parse(line) as HeardEvent;
@@ -71,9 +77,10 @@ export function addUp(lines: string): Heard {
       ends[told.end ?? ""] = (ends[told.end ?? ""] ?? 0) + 1;
       evictedByTargetBytes += told.evicted_bytes ?? 0;
     }
+    if (told.event === "lost") lost += told.count ?? 0;
     if (told.event !== "memcg_run" || told.report === undefined) continue;
     memcgRuns++;
     evictedBytes += told.report.evicted_bytes.anon_bytes + told.report.evicted_bytes.file_bytes;
   }
-  return { memcgRuns, evictedBytes, evictedByTargetBytes, ends };
+  return { memcgRuns, evictedBytes, evictedByTargetBytes, ends, lost };
 }
