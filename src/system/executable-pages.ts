@@ -42,6 +42,9 @@ function mappingOf(line: string): FileMapping {
 /** The executable and its libraries as they were at the start: where they are does not change while the process runs. */
 let loaded: readonly FileMapping[] | null = null;
 
+/** Those that `endSwiftly` has read ahead again. */
+let readAheadAtEnd: readonly FileMapping[] = [];
+
 function ownMappings(): FileMapping[] {
   return parseFileMappings(readText("/", place)).filter(({ permissions }) => permissions.endsWith("p"));
 }
@@ -73,6 +76,7 @@ export function startSparingly(): void {
  */
 export function readOwnFilesByPage(splitCode: boolean): void {
   loaded = ownMappings();
+  readAheadAtEnd = splitCode ? [] : loaded;
   for (const { startAddress, bytes, permissions } of loaded) {
     readByPage(startAddress, bytes);
     if (!splitCode || !permissions.includes("x")) continue;
@@ -83,10 +87,13 @@ export function readOwnFilesByPage(splitCode: boolean): void {
 /**
  * The process is about to end: it needs much of its code once more, and soon, and keeps none of it. Read by page from a
  * slow disk that took seconds. Never throws.
+ *
+ * Nothing changes where the code was split. Those kernels read up to 8 MiB ahead for each page: seen on an emulated
+ * 7.2, five seconds after the start, the end then took up to 4.0 s, and 0.8 s at most without it.
  */
 export function endSwiftly(): void {
   try {
-    for (const { startAddress, bytes } of loaded ?? []) readAhead(startAddress, bytes);
+    for (const { startAddress, bytes } of readAheadAtEnd) readAhead(startAddress, bytes);
   } catch (error) {
     if (!isFault(error)) throw error;
   }

@@ -1,10 +1,15 @@
 /** What runs out or is taken away: disk, files, folders, descriptors, memory, the processor, the executable itself. */
 import { coldCache, usageBytes } from "../harness/agent.ts";
+import type { Guest } from "../harness/guest.ts";
 import { busyFlags, cgroupRoot, configPath, demand, logPath, socketPath, type Scene, type Trial } from "./trial.ts";
 
 const mib = 2 ** 20;
 const binary = "/usr/bin/mem-agent";
-const ownLimitMiB = 24;
+/**
+ * What the agent starts in with nothing of it in the page cache. Where the disk reads 8 MiB ahead (7.2) the kernel goes
+ * round in circles below 56: at 48 the start took 40 s and read 2.8 GiB. 64 is the service's MemoryHigh.
+ */
+const ownLimitMiB = (guest: Guest): number => (guest.kernel === "7.2" ? 64 : 24);
 const descriptorsMax = 32;
 const stoppedMs = 6000;
 
@@ -35,8 +40,8 @@ export const machineTrials: readonly Trial[] = [
     run: fewDescriptors,
   },
   {
-    fault: `the agent's own cgroup limited to ${ownLimitMiB} MiB, without swap`,
-    expected: "answers and evicts, is not killed",
+    fault: "the agent's own cgroup limited to 24 MiB (7.2: 64 MiB), without swap, its executable not in the page cache",
+    expected: "starts, answers and evicts, is not killed",
     run: littleMemory,
   },
   {
@@ -163,7 +168,8 @@ async function littleMemory(scene: Scene): Promise<string> {
   const { guest } = scene;
   const at = `${cgroupRoot}/little`;
   await scene.end();
-  await guest.sh(`mkdir ${at} && echo ${ownLimitMiB}M >${at}/memory.max && echo 0 >${at}/memory.swap.max`);
+  await guest.sh(`mkdir ${at} && echo ${ownLimitMiB(guest)}M >${at}/memory.max && echo 0 >${at}/memory.swap.max`);
+  await guest.sh("sync; echo 3 >/proc/sys/vm/drop_caches");
   await scene.start(busyFlags, `echo $$ >${at}/cgroup.procs;`);
   const seen = await works(scene, "cold");
   const events = await guest.read(`${at}/memory.events`);

@@ -6,6 +6,7 @@ import {
   cachedExecutableBytes,
   dropOwnFiles,
   parseFileMappings,
+  endSwiftly,
   readOwnFilesByPage,
   readsCodeAhead,
   sweepExecutable,
@@ -73,6 +74,11 @@ for (const [release, ahead] of [
   test(`${release.trim()} ${ahead ? "reads code ahead" : "obeys"}`, () => expect(readsCodeAhead(release)).toBe(ahead));
 }
 
+/** Mappings of this process that are read by page (`rr`). */
+function byPage(): number {
+  return readFileSync("/proc/self/smaps", "utf8").match(/^VmFlags:.* rr\b/gm)?.length ?? 0;
+}
+
 describe("this process", () => {
   test("reads itself", () => {
     expect(readSelfStatus("/").threads).toBeGreaterThan(0);
@@ -96,6 +102,17 @@ describe("this process", () => {
     expect(mappingsNow()).toBe(before);
     readOwnFilesByPage(true);
     expect(mappingsNow()).toBeGreaterThan(before + 100);
+  });
+
+  test("reads ahead again at its end, but not where its code is split", () => {
+    readOwnFilesByPage(true);
+    const split = byPage();
+    expect(split).toBeGreaterThan(100);
+    endSwiftly();
+    expect(byPage()).toBe(split);
+    readOwnFilesByPage(false);
+    endSwiftly();
+    expect(byPage()).toBe(0);
   });
 });
 
