@@ -39,8 +39,10 @@ export interface PaceState {
   readonly evictedMs: number | null;
   /** Runs in a row with nothing cold. */
   readonly emptyRuns: number;
-  /** Of the cgroup, when it was last found to have grown, or proved something. */
+  /** Of the target, when it was last found to have grown. */
   readonly sizePages: number;
+  /** And when it last proved something. */
+  readonly provenPages: number;
   readonly idle: boolean;
   /** When the last eviction was, and from when on it had been idle then; null where it was busy, or before the first. */
   readonly lastEvictedMs: number | null;
@@ -55,6 +57,7 @@ export const newPace: PaceState = {
   evictedMs: null,
   emptyRuns: 0,
   sizePages: 0,
+  provenPages: 0,
   idle: false,
   lastEvictedMs: null,
   idleSinceMs: null,
@@ -67,8 +70,14 @@ export interface PaceLimits {
   readonly periodMsMax: number;
 }
 
-export function paceLimits(periodMinSecs: number, periodSecs: number): PaceLimits {
-  return { periodMsMin: Math.min(periodMinSecs, periodSecs) * 1000, periodMsMax: periodSecs * 1000 };
+/** Aging a target takes no more than this part of the time, as far as the longest period allows. */
+const agingShareMin = 200;
+
+/** `agingMs` is how long the kernel took to age the target last: a fixed pace is kept all the same. */
+export function paceLimits(periodMinSecs: number, periodSecs: number, agingMs = 0): PaceLimits {
+  const periodMsMax = periodSecs * 1000;
+  const shortestMs = Math.max(periodMinSecs * 1000, agingShareMin * agingMs);
+  return { periodMsMin: Math.min(shortestMs, periodMsMax), periodMsMax };
 }
 
 export function isFixedPace({ periodMsMin, periodMsMax }: PaceLimits): boolean {
@@ -88,7 +97,6 @@ export interface PaceEvidence {
   readonly idle: boolean;
   /** Everything of the target that the kernel may reclaim. */
   readonly sizePages: number;
-  readonly pageBytes: number;
   /** What the price says about the evictions before: too much came back. */
   readonly costly: boolean;
   /** How long all of it would have to stay away to be paid for. */
@@ -103,23 +111,31 @@ export function worthMs(limitPercent: number): number {
 /** The state at the begin of a run: what the evidence says of the last eviction, and whether the proof still holds. */
 export function judgePace(state: PaceState, evidence: PaceEvidence): PaceState {
   const { nowMs, limits, idle, sizePages, costly } = evidence;
-  const grown = sizePages - state.sizePages;
-  const hasGrown = grown * evidence.pageBytes >= growthBytesMin || grown >= Math.max(1, growthShare * state.sizePages);
   let next: PaceState = { ...state, idle };
   if (costly) {
     const doubled =
       state.idleSinceMs === null ? Math.min(limits.periodMsMax, 2 * periodMs(state, limits)) : limits.periodMsMin;
     const rhythmMs = Math.max(state.rhythmMs, pauseMs(state, evidence));
-    return { ...next, periodMs: doubled, proofs: 0, evictedMs: null, emptyRuns: 0, sizePages, rhythmMs };
+    return { ...next, periodMs: doubled, proofs: 0, evictedMs: null, emptyRuns: 0, rhythmMs };
   }
-  const proofIsOver = (state.idle && !idle) || grown > proofGrowthShare * state.sizePages;
+  const proofIsOver = (state.idle && !idle) || sizePages - state.provenPages > proofGrowthShare * state.provenPages;
   if (state.proofs > 0 && proofIsOver) next = { ...next, proofs: 0, evictedMs: null };
   else if (state.evictedMs !== null && nowMs - state.evictedMs >= trialMs(next, limits)) {
-    next = { ...next, proofs: state.proofs + 1, evictedMs: null, sizePages };
+    next = { ...next, proofs: state.proofs + 1, evictedMs: null, provenPages: sizePages };
   }
-  // What is new is looked at soon; a period that was learnt by what came back is not forgotten for it.
-  if (hasGrown && state.emptyRuns >= emptyRunsMax) next = { ...next, periodMs: limits.periodMsMin, emptyRuns: 0 };
-  return hasGrown || sizePages < state.sizePages ? { ...next, sizePages } : next;
+  return next;
+}
+
+/**
+ * At every look, whether the target is due or not: what is new is asked for soon. A period that was learnt by what came
+ * back is not forgotten for it.
+ */
+export function noteGrowth(state: PaceState, sizePages: number, pageBytes: number, limits: PaceLimits): PaceState {
+  const grown = sizePages - state.sizePages;
+  const hasGrown = grown * pageBytes >= growthBytesMin || grown >= Math.max(1, growthShare * state.sizePages);
+  if (!hasGrown) return sizePages < state.sizePages ? { ...state, sizePages } : state;
+  if (state.emptyRuns < emptyRunsMax) return { ...state, sizePages };
+  return { ...state, sizePages, periodMs: limits.periodMsMin, emptyRuns: 0 };
 }
 
 /** How long the job had paused when what was evicted came back, where that was far too soon; else 0. */

@@ -19,6 +19,7 @@ import { restFigures } from "./rest-part.ts";
 import { weightFigures } from "./weight-part.ts";
 import {
   commandFigures,
+  hourFigures,
   idleFigures,
   scannerFigures,
   sizeFigures,
@@ -37,6 +38,7 @@ const parts: Readonly<Record<string, Part>> = {
   runtime: runtimeFigures,
   weight: weightFigures,
   idle: idleFigures,
+  hour: hourFigures,
   evict: evictFigures,
   hot: hotFigures,
   rest: restFigures,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseLruGen, scanLruGen, LruGenScanner } from "../../src/kernel/lru-gen-scan.ts";
 import type { Figure } from "./figures.ts";
-import { runIdle } from "./idle-process.ts";
+import { runIdle, runIdleHour } from "./idle-process.ts";
 import { IdleTree } from "./idle-tree.ts";
 import { parseMib } from "./process-cost.ts";
 import type { Bench } from "./programs.ts";
@@ -184,6 +184,22 @@ export function idleFigures(): Figure[] {
       ...(calls === null
         ? []
         : ([{ part: "idle", name: `run over ${cgroups}: file system calls`, unit: "count", runs: [calls] }] as const)),
+    ];
+  });
+}
+
+/** What an hour with default settings costs: of one CPU a thousandth is 3.6 s. */
+export function hourFigures(): Figure[] {
+  return [20, 1000].flatMap((cgroups): Figure[] => {
+    using tree = new IdleTree(cgroups);
+    const hours = [1, 2, 3].map(() => runIdleHour(tree.root));
+    const counts = hours.slice(0, 1);
+    const limit = cgroups === 20 ? ({ limit: { of: "value", max: 3.6 } } as const) : {};
+    const part = "hour";
+    return [
+      { part, name: `${cgroups} idle cgroups: CPU`, unit: "s", runs: hours.map(({ cpuMs }) => cpuMs / 1000), ...limit },
+      { part, name: `${cgroups} idle cgroups: wakeups`, unit: "count", runs: counts.map(({ looks }) => looks) },
+      { part, name: `${cgroups} idle cgroups: agings`, unit: "count", runs: counts.map(({ agings }) => agings) },
     ];
   });
 }

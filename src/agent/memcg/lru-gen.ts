@@ -89,7 +89,9 @@ export class LruGenBackend implements Backend {
     const failed: { target: TargetState; error: unknown }[] = [];
     for (const chunk of chunksOf(targets)) {
       if (!goOn()) break;
+      const startMs = this.#clock.monotonicMs();
       if ((await this.#tryToAge(chunk)) === null) {
+        noteAgingTime(chunk, this.#clock.monotonicMs() - startMs);
         aged.push(...chunk);
         continue;
       }
@@ -205,6 +207,14 @@ function coldAgeMs({ settings, periodMs }: TargetState): number {
 function goneOrNull(target: TargetState): Fault | null {
   if (target.generationCount > 0) return null;
   return new Fault("vanished", `cannot age ${target.cgroup.path}: it was removed; nothing is to be done`);
+}
+
+/** Who has most pages takes most of the time that a write took: the kernel does not say how long each of them did. */
+function noteAgingTime(chunk: readonly TargetState[], tookMs: number): void {
+  const pages = chunk.reduce((sum, { sizePages }) => sum + sizePages, 0);
+  for (const target of chunk) {
+    target.agingMs = tookMs * (pages === 0 ? 1 / chunk.length : target.sizePages / pages);
+  }
 }
 
 function ageCommand(target: TargetState): string {

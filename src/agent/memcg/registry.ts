@@ -7,7 +7,15 @@ import type { Effective, RuleBook } from "../../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
 import { Cohort } from "../../core/cohort.ts";
 import { generationsMax, type Freed, type Generation } from "../../core/eviction.ts";
-import { newPace, paceLimits, periodMs, quietMs, type CpuSeen, type PaceState } from "../../core/pace.ts";
+import {
+  newPace,
+  paceLimits,
+  periodMs,
+  quietMs,
+  type CpuSeen,
+  type PaceLimits,
+  type PaceState,
+} from "../../core/pace.ts";
 import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import type { StallReading } from "../../core/pressure.ts";
 import { noRefaults, type RefaultState, type RefaultVerdict } from "../../core/refault.ts";
@@ -43,6 +51,8 @@ export class TargetState {
   ranOrdinal = 0;
   runs = 0;
   skips = 0;
+  /** How long the kernel took for the last of its agings. */
+  agingMs = 0;
   /** Agings since this target is known: what eviction waits for. */
   agings = 0;
   evictions = 0;
@@ -111,9 +121,14 @@ export class TargetState {
     return list;
   }
 
+  /** Between what its period may be. */
+  get paceLimits(): PaceLimits {
+    return paceLimits(this.settings.period_min_secs, this.settings.period_secs, this.agingMs);
+  }
+
   /** The waiting period that it has found, within its settings. */
   get periodMs(): number {
-    return periodMs(this.pace, paceLimits(this.settings.period_min_secs, this.settings.period_secs));
+    return periodMs(this.pace, this.paceLimits);
   }
 
   /** When its cgroup counts as idle if it goes on using no CPU, and what is under trial may go; else null. */

@@ -11,9 +11,9 @@ import {
   decidePace,
   judgePace,
   noteCpu,
+  noteGrowth,
   notePaceEmpty,
   notePaceEviction,
-  paceLimits,
   quietMs,
   rhythmOf,
   samplePagesMin,
@@ -110,6 +110,7 @@ class MemcgRun {
   async run(): Promise<MemcgRunOutcome> {
     const { backend, registry } = this.#machinery;
     backend.look(true);
+    this.#noteGrowth();
     const targets = [...registry.targets()].filter((target) => target.generationCount > 0 && this.#order.isDue(target));
     this.#noteCpu(targets);
     const calm = this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
@@ -131,6 +132,14 @@ class MemcgRun {
       plans: this.#plans,
       endedPages,
     };
+  }
+
+  /** What has grown may be due now. */
+  #noteGrowth(): void {
+    const { registry, pageBytes } = this.#machinery;
+    for (const target of registry.targets()) {
+      target.pace = noteGrowth(target.pace, target.sizePages, pageBytes, target.paceLimits);
+    }
   }
 
   #askedPages(target: TargetState): number {
@@ -233,7 +242,7 @@ class MemcgRun {
     }
     const limit = settings.refault_percent_limit;
     const observation = this.#observe(cgroup, settings, plan.do === "evict");
-    const limits = paceLimits(settings.period_min_secs, settings.period_secs);
+    const limits = target.paceLimits;
     this.#judgePace(target, limits);
     if (plan.do === "end") {
       if (plan.why === "nothing_cold") target.pace = notePaceEmpty(target.pace, limits);
@@ -263,7 +272,7 @@ class MemcgRun {
 
   /** What came back, and whether the cgroup is idle, says what is known of the target's pace. */
   #judgePace(target: TargetState, limits: PaceLimits): void {
-    const { clock, pageBytes } = this.#machinery;
+    const { clock } = this.#machinery;
     const { cgroup } = target;
     const nowMs = clock.monotonicMs();
     target.pace = judgePace(target.pace, {
@@ -271,7 +280,6 @@ class MemcgRun {
       limits,
       idle: (idleMs(cgroup, nowMs) ?? 0) >= quietMs(target.generation(0)?.ageMs ?? 0),
       sizePages: target.sizePages,
-      pageBytes,
       costly: cgroup.judgement.verdict === "costly",
       worthMs: worthMs(target.settings.refault_percent_limit),
     });

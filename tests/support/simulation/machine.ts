@@ -17,6 +17,7 @@ import {
   judgePace,
   newPace,
   noteCpu,
+  noteGrowth,
   notePaceEmpty,
   notePaceEviction,
   paceLimits,
@@ -202,6 +203,7 @@ class JobRun {
 
   #look(nowMs: number): void {
     for (const cgroup of this.#cgroups) {
+      cgroup.pace = noteGrowth(cgroup.pace, cgroup.lists.residentPages, pageBytes, this.#limits);
       cgroup.cohort.look(cgroup.lists.generations(nowMs), cgroup.takenPages, nowMs);
       cgroup.takenPages = 0;
     }
@@ -255,7 +257,6 @@ class JobRun {
         limits: this.#limits,
         idle: cgroup.cpu !== null && nowMs - cgroup.cpu.busyMs >= quietMs(generations[0]?.ageMs ?? 0),
         sizePages,
-        pageBytes,
         costly,
         worthMs: worthMs(limit),
       });

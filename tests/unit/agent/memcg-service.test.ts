@@ -299,3 +299,54 @@ describe("a rule that matches no cgroup", () => {
     expect(told(serving)).toBeNull();
   });
 });
+
+/** Lets an hour pass, each run when it is due; returns how many looks and agings that took. */
+async function passHour(serving: Serving): Promise<{ readonly looks: number; readonly agings: number }> {
+  const { clock } = serving.kernel;
+  const endMs = clock.monotonicMs() + 3_600_000;
+  let [looks, agings] = [0, 0];
+  while (clock.monotonicMs() < endMs) {
+    clock.advance(Math.max(0, dueInMs(serving) ?? 0));
+    agings += (await serving.run()).aged;
+    looks++;
+  }
+  return { looks, agings };
+}
+
+describe("with a pace of its own", () => {
+  const paced = { period_secs: 600, period_min_secs: 20 };
+
+  test("an hour of 20 idle cgroups takes three looks a minute and 16 agings of each", async () => {
+    using kernel = new MemcgKernel();
+    for (let index = 0; index < 20; index++) kernel.add(`/idle${index}`, { anonPages: 0, filePages: 0 });
+    const serving = new Serving(kernel, paced);
+    const { looks, agings } = await passHour(serving);
+    expect(looks).toBeLessThanOrEqual(190);
+    expect(agings).toBeLessThanOrEqual(21 * 16);
+    expect(serving.target("/idle0").pace.period_secs).toBe(600);
+  });
+
+  test("the next look finds growth, and the short period is back", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", { anonPages: 0, filePages: 0 });
+    const serving = new Serving(kernel, paced);
+    await passHour(serving);
+    const { runs } = serving.target("/a");
+    kernel.read("/a", 4096);
+    kernel.clock.advance(20_000);
+    await serving.run();
+    expect(serving.target("/a").runs).toBe(runs + 1);
+    expect(serving.target("/a").pace.period_secs).toBe(20);
+  });
+
+  test("aging that takes half a second is done every 100 s at most", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    kernel.commandMs = 500;
+    const serving = new Serving(kernel, paced);
+    await serving.run();
+    // Both targets were aged in one second, of which the one with pages took all.
+    expect(serving.target("/a").pace.period_secs).toBe(200);
+    expect(serving.target("/").pace.period_secs).toBe(20);
+  });
+});

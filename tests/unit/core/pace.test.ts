@@ -4,6 +4,7 @@ import {
   judgePace,
   newPace,
   noteCpu,
+  noteGrowth,
   notePaceEmpty,
   notePaceEviction,
   paceLimits,
@@ -25,14 +26,13 @@ function evidence(changes: Partial<PaceEvidence> = {}): PaceEvidence {
     limits,
     idle: false,
     sizePages: 100_000,
-    pageBytes: 4096,
     costly: false,
     worthMs: worthMs(0.2),
     ...changes,
   };
 }
 
-const sampled: PaceState = { ...newPace, periodMs: 20_000, evictedMs: 0, sizePages: 100_000 };
+const sampled: PaceState = { ...newPace, periodMs: 20_000, evictedMs: 0, sizePages: 100_000, provenPages: 100_000 };
 
 describe("how much goes", () => {
   const rows: readonly [what: string, state: PaceState, cold: number, pages: number | "wait"][] = [
@@ -125,6 +125,10 @@ describe("a rhythm", () => {
   });
 });
 
+function periodAfter(state: PaceState, pages: number): number {
+  return periodMs(noteGrowth(state, pages, 4096, limits), limits);
+}
+
 describe("nothing to give", () => {
   test("three times doubles the period, and so each time after", () => {
     let state = newPace;
@@ -138,11 +142,24 @@ describe("nothing to give", () => {
 
   test("growth brings the short period back; a period that was learnt stays", () => {
     const empty: PaceState = { ...newPace, periodMs: 160_000, emptyRuns: 3, sizePages: 10_000 };
-    expect(periodMs(judgePace(empty, evidence({ sizePages: 10_500 })), limits)).toBe(160_000);
-    expect(periodMs(judgePace(empty, evidence({ sizePages: 11_000 })), limits)).toBe(20_000);
-    const learnt = { ...empty, emptyRuns: 0 };
-    expect(periodMs(judgePace(learnt, evidence({ sizePages: 11_000 })), limits)).toBe(160_000);
+    expect(periodAfter(empty, 10_500)).toBe(160_000);
+    expect(periodAfter(empty, 11_000)).toBe(20_000);
+    expect(periodAfter({ ...empty, sizePages: 100_000 }, 100_000 + 4096)).toBe(20_000);
+    expect(periodAfter({ ...empty, emptyRuns: 0 }, 11_000)).toBe(160_000);
   });
+
+  test("growth is what came since the size was last the least", () => {
+    const shrunk = noteGrowth({ ...newPace, emptyRuns: 3, periodMs: 160_000, sizePages: 10_000 }, 5_000, 4096, limits);
+    expect(periodMs(shrunk, limits)).toBe(160_000);
+    expect(periodMs(noteGrowth(shrunk, 5_500, 4096, limits), limits)).toBe(20_000);
+  });
+});
+
+test("aging takes a two-hundredth of the time at most, as far as the longest period allows", () => {
+  expect(periodMs(newPace, paceLimits(20, 600, 100))).toBe(20_000);
+  expect(periodMs(newPace, paceLimits(20, 600, 500))).toBe(100_000);
+  expect(periodMs(newPace, paceLimits(20, 600, 5_000))).toBe(600_000);
+  expect(periodMs(newPace, paceLimits(1, 1, 500))).toBe(1_000);
 });
 
 test("a period that was learnt keeps within settings that changed since", () => {
