@@ -6,7 +6,8 @@ import { Trimmer } from "../agent/daemon/trim.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
 import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
-import type { ControlSettings, SettingsOverrides } from "../config/schema.ts";
+import type { ControlSettings, Settings, SettingsOverrides } from "../config/schema.ts";
+import { firstEvictionMs, paceLimits } from "../core/pace.ts";
 import { ServiceManager, watchdogPeriodMs } from "../system/notify.ts";
 import { endSwiftly } from "../system/executable-pages.ts";
 import { ControlSocket } from "./control-socket.ts";
@@ -58,6 +59,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   });
   const socket = await begin(daemon, control.addr, door, trimmer, log);
   log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
+  logFirstEviction(log, live.settings.memcg, dryRun);
   const keepHouse = (): void => {
     daemon.lookAround();
     void socket.look();
@@ -69,6 +71,22 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   await endWithin(stopMsMax, [daemon.stop(), socket.stop(), door.stop()]);
   log.flush();
   return 0;
+}
+
+/** People who start it wonder why nothing happens: what is cold must be shown to be so first. */
+function logFirstEviction(log: Log, memcg: Settings["memcg"], dryRun: boolean): void {
+  if (memcg.disabled) {
+    log.info("nothing is evicted: memcg is disabled", { rules: memcg.cgroups.length });
+    return;
+  }
+  const limits = paceLimits(memcg.period_min_secs, memcg.period_secs);
+  const { sampleMs, restMs } = firstEvictionMs(limits, memcg.eviction_run_aging_count_min);
+  log.info(dryRun ? "first eviction, were this no dry run" : "first eviction", {
+    sample_in_secs: sampleMs / 1000,
+    idle_in_secs: restMs / 1000,
+    period_min_secs: memcg.period_min_secs,
+    period_secs: memcg.period_secs,
+  });
 }
 
 /** Starts the daemon and its socket. Before that it makes sure to be the only one; where it may not start, nothing is left. */

@@ -80,6 +80,19 @@ export function paceLimits(periodMinSecs: number, periodSecs: number, agingMs = 
   return { periodMsMin: Math.min(shortestMs, periodMsMax), periodMsMax };
 }
 
+/**
+ * How long after its first look a cgroup can be evicted at the earliest: a sample of what was never touched meanwhile, and
+ * the rest of it, where nothing uses the CPU. `agings` is how often it must be aged before (eviction_run_aging_count_min).
+ */
+export function firstEvictionMs(
+  limits: PaceLimits,
+  agings: number,
+): { readonly sampleMs: number; readonly restMs: number } {
+  const sampleMs = Math.max(0, agings - 1) * limits.periodMsMin;
+  const trialMsMin = isFixedPace(limits) ? limits.periodMsMin : Math.max(limits.periodMsMin, quietMsMin - sampleMs);
+  return { sampleMs, restMs: sampleMs + trialMsMin };
+}
+
 export function isFixedPace({ periodMsMin, periodMsMax }: PaceLimits): boolean {
   return periodMsMin >= periodMsMax;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   decidePace,
+  firstEvictionMs,
   judgePace,
   newPace,
   noteCpu,
@@ -13,6 +14,7 @@ import {
   rhythmOf,
   worthMs,
   type PaceEvidence,
+  type PaceLimits,
   type PaceState,
   type Rhythm,
 } from "../../../src/core/pace.ts";
@@ -152,6 +154,18 @@ describe("nothing to give", () => {
     const shrunk = noteGrowth({ ...newPace, emptyRuns: 3, periodMs: 160_000, sizePages: 10_000 }, 5_000, 4096, limits);
     expect(periodMs(shrunk, limits)).toBe(160_000);
     expect(periodMs(noteGrowth(shrunk, 5_500, 4096, limits), limits)).toBe(20_000);
+  });
+});
+
+describe("the first eviction", () => {
+  const rows: readonly [what: string, bounds: PaceLimits, agings: number, sampleSecs: number, restSecs: number][] = [
+    ["at the defaults", limits, 3, 40, 90],
+    ["with a longer shortest period", paceLimits(120, 600), 3, 240, 360],
+    ["with a fixed pace", fixed, 3, 1200, 1800],
+    ["with fewer agings", limits, 1, 0, 90],
+  ];
+  test.each(rows)("%s", (_, bounds, agings, sampleSecs, restSecs) => {
+    expect(firstEvictionMs(bounds, agings)).toEqual({ sampleMs: sampleSecs * 1000, restMs: restSecs * 1000 });
   });
 });
 
