@@ -8,6 +8,7 @@
  *   workload scatter FILE MIB FIFO  reads so much of FILE page by page, and after each page writes one of anonymous
  *                              memory: the two lie in alternate pages. Prints `scattered`, and keeps the anonymous
  *                              pages until `quit` is written to FIFO.
+ *   workload resident FILE     prints how many bytes of the file are in the page cache.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -124,6 +125,21 @@ static int scatter(const char *path, size_t bytes, const char *fifo) {
   return read(orders, page, PAGE) < 0;
 }
 
+static int resident(const char *path) {
+  int fd = open(path, O_RDONLY);
+  struct stat about;
+  if (fd < 0 || fstat(fd, &about) != 0) fail("open the file");
+  size_t pages = ((size_t)about.st_size + PAGE - 1) / PAGE;
+  void *memory = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_SHARED, fd, 0);
+  unsigned char *there = malloc(pages);
+  if (memory == MAP_FAILED || there == NULL) fail("map the file");
+  if (mincore(memory, (size_t)about.st_size, there) != 0) fail("ask for the file's pages");
+  size_t count = 0;
+  for (size_t i = 0; i < pages; i++) count += there[i] & 1;
+  printf("%zu\n", count * PAGE);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc == 4 && strcmp(argv[1], "hold") == 0) return hold(bytes_of(argv[2]), argv[3]);
@@ -133,6 +149,7 @@ int main(int argc, char **argv) {
     return passes(NULL, anonymous(bytes), bytes, strtoul(argv[3], NULL, 10));
   }
   if (argc == 5 && strcmp(argv[1], "scatter") == 0) return scatter(argv[2], bytes_of(argv[3]), argv[4]);
-  fprintf(stderr, "usage: workload hold MIB FIFO | read FILE PASSES | touch MIB PASSES | scatter FILE MIB FIFO\n");
+  if (argc == 3 && strcmp(argv[1], "resident") == 0) return resident(argv[2]);
+  fprintf(stderr, "usage: workload resident FILE | hold MIB FIFO | read FILE PASSES | touch MIB PASSES | scatter FILE MIB FIFO\n");
   return 2;
 }
