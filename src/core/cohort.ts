@@ -22,73 +22,96 @@ export interface CohortGeneration {
   readonly filePages: number;
 }
 
-const columns = 3;
-const totalAt = generationsMax * columns;
+/** For each generation: its first look (tenths of a second), least pages, `joined` at the first look. */
+const generationColumns = 3;
+const totalAt = generationsMax * generationColumns;
 const joinedAt = totalAt + 1;
+const firstSeqAt = totalAt + 2;
+const countAt = totalAt + 3;
+/** So many numbers are kept of a target. */
+export const cohortColumns = totalAt + 4;
 const timeUnitMs = 100;
 const most = 2 ** 32 - 1;
 
-/** Of one target. 56 bytes of numbers beside the object: pages fit into 32 bits up to 16 TiB. */
-export class Cohort {
-  /** For each generation: first look (tenths of a second), least pages, `joined` at the first look. Then total, joined. */
-  readonly #numbers = new Uint32Array(generationsMax * columns + 2);
-  #firstSeq = 0;
-  #count = 0;
+/**
+ * What is remembered of one target is `cohortColumns` numbers of `numbers` from `at` on, zeros before the first look: pages
+ * fit into 32 bits up to 16 TiB. Nothing is allocated for it, there being thousands of targets.
+ */
+export interface CohortRow {
+  readonly numbers: Uint32Array;
+  readonly at: number;
+}
 
-  /**
-   * A look at all generations, oldest first and without gaps in `seq`. `takenPages`: file pages that anybody evicted since
-   * the look before, by the kernel's count.
-   */
-  look(generations: readonly CohortGeneration[], takenPages: number, nowMs: number): void {
-    const shown = generations.slice(-generationsMax);
-    const total = shown.reduce((sum, { filePages }) => sum + filePages, 0);
-    const [oldest] = shown;
-    const known = this.#count > 0;
-    const before = this.#numbers[totalAt] ?? 0;
-    // Pages that are freed meanwhile (a file is deleted) hide as many that are read in: the kernel has no count of these.
-    const joined = known ? Math.max(0, total - before + takenPages) : 0;
-    this.#set(totalAt, total);
-    this.#set(joinedAt, (this.#numbers[joinedAt] ?? 0) + joined);
-    if (oldest === undefined) {
-      this.#count = 0;
-      return;
-    }
-    this.#moveTo(oldest.seq, shown.length, nowMs);
-    let upTo = 0;
-    for (const [index, { filePages }] of shown.entries()) {
-      upTo += filePages;
-      const least = this.#numbers[index * columns + 1] ?? 0;
-      this.#set(index * columns + 1, Math.min(upTo, Math.max(0, least - takenPages)));
-    }
+/**
+ * A look at all generations, oldest first and without gaps in `seq`. `takenPages`: file pages that anybody evicted since
+ * the look before, by the kernel's count.
+ */
+export function lookAtCohort(
+  row: CohortRow,
+  generations: readonly CohortGeneration[],
+  takenPages: number,
+  nowMs: number,
+): void {
+  const shown = generations.slice(-generationsMax);
+  let total = 0;
+  for (const { filePages } of shown) total += filePages;
+  // Pages that are freed meanwhile (a file is deleted) hide as many that are read in: the kernel has no count of these.
+  const joined = get(row, countAt) > 0 ? Math.max(0, total - get(row, totalAt) + takenPages) : 0;
+  set(row, totalAt, total);
+  set(row, joinedAt, get(row, joinedAt) + joined);
+  const [oldest] = shown;
+  if (oldest === undefined) {
+    set(row, countAt, 0);
+    return;
   }
+  moveTo(row, oldest.seq, shown.length, nowMs);
+  let upTo = 0;
+  for (const [index, { filePages }] of shown.entries()) {
+    upTo += filePages;
+    const leastAt = index * generationColumns + 1;
+    set(row, leastAt, Math.min(upTo, Math.max(0, get(row, leastAt) - takenPages)));
+  }
+}
 
-  /** File pages up to generation `seq` that stayed for `horizonMs`; 0 where that is not known. */
-  oldPages(seq: number, horizonMs: number, nowMs: number): number {
-    const index = seq - this.#firstSeq;
-    if (index < 0 || index >= this.#count) return 0;
-    const [since = 0, least = 0, joinedBefore = 0] = this.#numbers.subarray(index * columns, (index + 1) * columns);
-    // Rounded up, so that a page is never taken for older than it is.
-    if (nowMs - (since + 1) * timeUnitMs < horizonMs) return 0;
-    const joined = (this.#numbers[joinedAt] ?? 0) - joinedBefore;
-    return joined * joinedDivisor > least ? 0 : least;
-  }
+/** File pages up to generation `seq` that stayed for `horizonMs`; 0 where that is not known. */
+export function oldPagesOf(row: CohortRow, seq: number, horizonMs: number, nowMs: number): number {
+  const index = seq - get(row, firstSeqAt);
+  if (index < 0 || index >= get(row, countAt)) return 0;
+  const from = index * generationColumns;
+  const [since, least, joinedBefore] = [get(row, from), get(row, from + 1), get(row, from + 2)];
+  // Rounded up, so that a page is never taken for older than it is.
+  if (nowMs - (since + 1) * timeUnitMs < horizonMs) return 0;
+  return (get(row, joinedAt) - joinedBefore) * joinedDivisor > least ? 0 : least;
+}
 
-  /** Generations that are gone make room for new ones, which begin at this look with all pages that are there. */
-  #moveTo(firstSeq: number, count: number, nowMs: number): void {
-    const by = this.#count === 0 ? generationsMax : firstSeq - this.#firstSeq;
-    // A sequence that went back is another lruvec's.
-    const kept = by < 0 || by >= this.#count ? 0 : Math.min(count, this.#count - by);
-    if (kept > 0) this.#numbers.copyWithin(0, by * columns, (by + kept) * columns);
-    for (let index = kept; index < count; index++) {
-      this.#set(index * columns, Math.floor(nowMs / timeUnitMs));
-      this.#set(index * columns + 1, most);
-      this.#set(index * columns + 2, this.#numbers[joinedAt] ?? 0);
-    }
-    this.#firstSeq = firstSeq;
-    this.#count = count;
-  }
+/** Nothing is known of it any more. */
+export function forgetCohort({ numbers, at }: CohortRow): void {
+  numbers.fill(0, at, at + cohortColumns);
+}
 
-  #set(at: number, value: number): void {
-    this.#numbers[at] = Math.min(most, value);
+/** Generations that are gone make room for new ones, which begin at this look with all pages that are there. */
+function moveTo(row: CohortRow, firstSeq: number, count: number, nowMs: number): void {
+  const known = get(row, countAt);
+  const by = known === 0 ? generationsMax : firstSeq - get(row, firstSeqAt);
+  // A sequence that went back is another lruvec's.
+  const kept = by < 0 || by >= known ? 0 : Math.min(count, known - by);
+  if (kept > 0) {
+    const { numbers, at } = row;
+    numbers.copyWithin(at, at + by * generationColumns, at + (by + kept) * generationColumns);
   }
+  for (let index = kept; index < count; index++) {
+    set(row, index * generationColumns, Math.floor(nowMs / timeUnitMs));
+    set(row, index * generationColumns + 1, most);
+    set(row, index * generationColumns + 2, get(row, joinedAt));
+  }
+  set(row, firstSeqAt, firstSeq);
+  set(row, countAt, count);
+}
+
+function get({ numbers, at }: CohortRow, column: number): number {
+  return numbers[at + column] ?? 0;
+}
+
+function set({ numbers, at }: CohortRow, column: number, value: number): void {
+  numbers[at + column] = Math.min(most, value);
 }

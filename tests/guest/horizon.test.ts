@@ -39,8 +39,6 @@ guestTest(
       }
       await sleep(systemClock, 500);
     }
-    const secs = (times: ReadonlyMap<string, number>): string =>
-      ["alone", "beside"].map((name) => `${name} ${times.get(name)?.toFixed(0) ?? "never"} s`).join(", ");
     console.log(
       `${guest.kernel}: read once, period ${periodSecs} s: first page lost ${secs(lost)}; nine tenths ${secs(gone)}`,
     );
@@ -52,6 +50,10 @@ guestTest(
   },
   agentFiles,
 );
+
+function secs(times: ReadonlyMap<string, number>): string {
+  return ["alone", "beside"].map((name) => `${name} ${times.get(name)?.toFixed(0) ?? "never"} s`).join(", ");
+}
 
 async function readBy(guest: Guest, cgroup: string, file: string): Promise<void> {
   await guest.sh(`sh -c '${joining(cgroup)} && exec dd if=/data/${file} of=/dev/null bs=1M 2>/dev/null'`);

@@ -79,8 +79,7 @@ export class LruGenBackend implements Backend {
     this.#ended.note((cgroup) => this.#registry.cgroups.get(cgroup.path) === cgroup, nowMs);
     for (const target of this.#registry.targets()) {
       if (target.generationCount === 0) continue;
-      target.cohort.look(target.generations, target.takenFilePages, nowMs);
-      target.takenFilePages = 0;
+      target.followCohort(nowMs);
     }
   }
 
@@ -118,10 +117,9 @@ export class LruGenBackend implements Backend {
 
   plan(target: TargetState, facts: PlanFacts): Plan {
     const { settings } = target;
-    const oldestSeq = target.generation(0)?.seq ?? 0;
     return planEviction({
       generations: target.generations,
-      stayedFilePages: target.cohort.oldPages(oldestSeq, coldAgeMs(target), this.#clock.monotonicMs()),
+      stayedFilePages: target.stayedFilePages(coldAgeMs(target), this.#clock.monotonicMs()),
       agingCount: target.agings,
       agingCountMin: settings.eviction_run_aging_count_min,
       coldAgeMsMin: coldAgeMs(target),

@@ -5,7 +5,7 @@
 import { isFault } from "../../base/fault.ts";
 import type { Effective, RuleBook } from "../../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
-import { Cohort } from "../../core/cohort.ts";
+import { cohortColumns, forgetCohort, lookAtCohort, oldPagesOf } from "../../core/cohort.ts";
 import { generationsMax, type Freed, type Generation } from "../../core/eviction.ts";
 import {
   newPace,
@@ -31,14 +31,15 @@ export interface MemcgTotals {
 
 const generationColumns = 4;
 const endsColumn = generationsMax * generationColumns;
-const targetColumns = endsColumn + endReasons.length;
+const cohortColumn = endsColumn + endReasons.length;
+const targetColumns = cohortColumn + cohortColumns;
 
 export class TargetState {
   readonly cgroup: CgroupState;
   readonly node: number;
   settings: MemcgSettings;
   rule: MemcgRule | null;
-  /** The row of this target: what the last look showed, oldest generation first, then how often it ended for each reason. */
+  /** The row of this target: what the last look showed, oldest generation first, how often it ended for each reason, and what stayed. */
   readonly #rows: NumberRows;
   readonly #row: number;
   readonly #totals: MemcgTotals;
@@ -62,8 +63,6 @@ export class TargetState {
   lastEvictedFilePages = 0;
   /** Its part of what came back of the cgroup, which the kernel does not count by nodes. */
   refaultedPages = 0;
-  /** What stayed in its old generations from look to look; with the multi-gen LRU only. */
-  cohort = new Cohort();
   /** File pages that we evicted since the last look. */
   takenFilePages = 0;
   /** What it has shown of itself, and so how often it is run and how much goes at once. */
@@ -119,6 +118,22 @@ export class TargetState {
       if (generation !== null) list.push(generation);
     }
     return list;
+  }
+
+  /** At each look, with the multi-gen LRU only: what stays in its old generations is followed. */
+  followCohort(nowMs: number): void {
+    lookAtCohort(this.#rows.at(this.#row, cohortColumn), this.generations, this.takenFilePages, nowMs);
+    this.takenFilePages = 0;
+  }
+
+  /** File pages of its oldest generation that were there at every look within the horizon. */
+  stayedFilePages(horizonMs: number, nowMs: number): number {
+    const row = this.#rows.at(this.#row, cohortColumn);
+    return this.generationCount === 0 ? 0 : oldPagesOf(row, this.#number(0, 0), horizonMs, nowMs);
+  }
+
+  forgetCohort(): void {
+    forgetCohort(this.#rows.at(this.#row, cohortColumn));
   }
 
   /** Between what its period may be. */
@@ -396,7 +411,7 @@ export class MemcgRegistry {
       target.generationCount = 0;
       target.inactive = null;
       target.agings = 0;
-      target.cohort = new Cohort();
+      target.forgetCohort();
     }
   }
 

@@ -1,7 +1,7 @@
 /** Drives the decisions of src/core over a modelled job, as src/agent/memcg does over the real cgroups. */
 import { defaultSettings, type MemcgSettings } from "../../../src/config/schema.ts";
 import { decideAging } from "../../../src/core/aging.ts";
-import { Cohort } from "../../../src/core/cohort.ts";
+import { cohortColumns, lookAtCohort, oldPagesOf } from "../../../src/core/cohort.ts";
 import {
   decideEnded,
   endedHorizonMs,
@@ -80,7 +80,7 @@ const ended = -2;
 /** One cgroup from when it was made until it is removed. */
 class Cgroup {
   readonly lists: PageLists;
-  cohort = new Cohort();
+  readonly cohort = { numbers: new Uint32Array(cohortColumns), at: 0 };
   pace: PaceState = newPace;
   refault: RefaultState = noRefaults;
   cpu: CpuSeen | null = null;
@@ -204,7 +204,7 @@ class JobRun {
   #look(nowMs: number): void {
     for (const cgroup of this.#cgroups) {
       cgroup.pace = noteGrowth(cgroup.pace, cgroup.lists.residentPages, pageBytes, this.#limits);
-      cgroup.cohort.look(cgroup.lists.generations(nowMs), cgroup.takenPages, nowMs);
+      lookAtCohort(cgroup.cohort, cgroup.lists.generations(nowMs), cgroup.takenPages, nowMs);
       cgroup.takenPages = 0;
     }
     const pages = this.#endedBlocks.length * this.#blockPages;
@@ -240,7 +240,7 @@ class JobRun {
     const paced = this.#policy === "now";
     const plan = planEviction({
       generations,
-      stayedFilePages: paced ? cgroup.cohort.oldPages(generations[0]?.seq ?? 0, coldAgeMs, nowMs) : Infinity,
+      stayedFilePages: paced ? oldPagesOf(cgroup.cohort, generations[0]?.seq ?? 0, coldAgeMs, nowMs) : Infinity,
       agingCount: cgroup.agings,
       agingCountMin: settings.eviction_run_aging_count_min,
       swap: false,

@@ -1,9 +1,21 @@
 import { describe, expect, test } from "bun:test";
-import { Cohort, type CohortGeneration } from "../../../src/core/cohort.ts";
+import {
+  cohortColumns,
+  forgetCohort,
+  lookAtCohort,
+  oldPagesOf,
+  type CohortGeneration,
+  type CohortRow,
+} from "../../../src/core/cohort.ts";
 import { FileLists } from "./file-lists.ts";
 
 const periodMs = 20_000;
 const horizonMs = 3 * periodMs - 1000;
+
+/** In the middle of others, which must stay as they are. */
+function newRow(): CohortRow {
+  return { numbers: new Uint32Array(3 * cohortColumns), at: cohortColumns };
+}
 
 /** Generations with these pages, oldest first. */
 function generations(firstSeq: number, ...pages: readonly number[]): readonly CohortGeneration[] {
@@ -15,9 +27,9 @@ function oldAfter(
   looks: readonly { readonly seen: readonly CohortGeneration[]; readonly taken?: number }[],
   horizon = horizonMs,
 ): number {
-  const cohort = new Cohort();
-  for (const [index, { seen, taken = 0 }] of looks.entries()) cohort.look(seen, taken, index * periodMs);
-  return cohort.oldPages(looks.at(-1)?.seen[0]?.seq ?? 0, horizon, (looks.length - 1) * periodMs);
+  const cohort = newRow();
+  for (const [index, { seen, taken = 0 }] of looks.entries()) lookAtCohort(cohort, seen, taken, index * periodMs);
+  return oldPagesOf(cohort, looks.at(-1)?.seen[0]?.seq ?? 0, horizon, (looks.length - 1) * periodMs);
 }
 
 describe("what is old", () => {
@@ -76,22 +88,35 @@ describe("what is old", () => {
   });
 });
 
+test("a row keeps to itself, and can be forgotten", () => {
+  const row = newRow();
+  for (let look = 0; look < 5; look++) lookAtCohort(row, generations(look, 5, 6, 7, 8), 0, look * periodMs);
+  const [before, own, after] = [0, 1, 2].map((part) =>
+    row.numbers.slice(part * cohortColumns, (part + 1) * cohortColumns),
+  );
+  expect(own?.some((number) => number > 0)).toBe(true);
+  for (const other of [before, after]) expect(other?.every((number) => number === 0)).toBe(true);
+  forgetCohort(row);
+  expect(row.numbers.every((number) => number === 0)).toBe(true);
+  expect(oldPagesOf(row, 4, 0, 5 * periodMs)).toBe(0);
+});
+
 test("whatever happens, next to nothing of what is evicted as old was read within the horizon", () => {
   let [evicted, young] = [0, 0];
   for (let seed = 1; seed <= 300; seed++) {
     const lists = new FileLists(seed, seed % 2 === 0);
-    const cohort = new Cohort();
+    const cohort = newRow();
     let taken = 0;
     for (let step = 1; step <= 60; step++) {
       const nowMs = step * (periodMs / 4);
       taken += lists.live(nowMs);
       if (step % 4 === 0) lists.age();
-      cohort.look(lists.generations, taken, nowMs);
+      lookAtCohort(cohort, lists.generations, taken, nowMs);
       taken = 0;
       if (step % 4 !== 0) continue;
-      const pages = cohort.oldPages(lists.generations[0]?.seq ?? 0, horizonMs, nowMs);
+      const pages = oldPagesOf(cohort, lists.generations[0]?.seq ?? 0, horizonMs, nowMs);
       const gone = lists.evict(lists.random() < 0.5 ? pages : Math.ceil(pages / 64));
-      cohort.look(lists.generations, gone.length, nowMs);
+      lookAtCohort(cohort, lists.generations, gone.length, nowMs);
       const fresh = gone.filter((sinceMs) => nowMs - sinceMs < horizonMs).length;
       expect(fresh).toBeLessThanOrEqual(Math.max(0, Math.ceil(pages / 64)));
       evicted += gone.length;
