@@ -2,6 +2,7 @@
 import { Fault } from "../base/fault.ts";
 import type { Origin } from "../config/merge.ts";
 import type { MemcgRunReport, CompactRunReport, GivebackReport } from "./status.ts";
+import type { EndedEnd } from "../core/ended.ts";
 import type { EndReason } from "../core/reason.ts";
 
 export type AgentEvent =
@@ -18,6 +19,18 @@ export type AgentEvent =
       /** The run left it out: it had stalled too much in its waiting period. */
       readonly skipped: boolean;
       readonly evicted_bytes: number;
+      /** Its waiting period from now on, and whether it is idle. */
+      readonly period_secs: number;
+      readonly idle: boolean;
+    }
+  | {
+      readonly event: "ended_units";
+      /** The living cgroup through which they were evicted. */
+      readonly path: string;
+      readonly end: EndedEnd;
+      readonly evicted_bytes: number;
+      /** What living cgroups beside them lost. */
+      readonly lost_bytes: number;
     }
   | {
       readonly event: "setting_changed";

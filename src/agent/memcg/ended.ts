@@ -35,6 +35,7 @@ import { cgroupFile, type CgroupTree } from "../../kernel/cgroup.ts";
 import { readSomeTotalUs } from "../../kernel/pressure.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { MemcgSettings } from "../../config/schema.ts";
+import type { Events } from "../events.ts";
 import type { EndedStatus } from "../status.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Backend } from "./backend.ts";
@@ -164,6 +165,7 @@ export interface EndedTools {
   readonly pageBytes: number;
   readonly clock: Clock;
   readonly backend: Pick<Backend, "look">;
+  readonly events: Pick<Events, "emit">;
   readonly pressure: Pick<PressureReader, "freshWithChildren">;
   readonly bounds: Bounds;
   readonly swapFreePages: () => number;
@@ -172,7 +174,7 @@ export interface EndedTools {
   readonly totals: MemcgTotals;
 }
 
-/** What went, or with `dryRun` would have gone, of all ended units: file pages. */
+/** What went, or with `dryRun` would have gone, of all ended units, and of the living with them: file pages. */
 export async function evictEnded(all: readonly EndedUnits[], tools: EndedTools): Promise<number> {
   let pages = 0;
   for (const units of all) pages += await new EndedEviction(units, tools).run();
@@ -225,7 +227,14 @@ class EndedEviction {
     units.lostPages += this.#lostPages;
     this.#tools.totals.evictedFilePages += this.#freedPages + this.#lostPages;
     this.#end(why, this.#tools.clock.monotonicMs(), limits);
-    return this.#freedPages;
+    this.#tools.events.emit({
+      event: "ended_units",
+      path: displayPath(cgroup.path),
+      end: why,
+      evicted_bytes: this.#freedPages * this.#tools.pageBytes,
+      lost_bytes: this.#lostPages * this.#tools.pageBytes,
+    });
+    return this.#freedPages + this.#lostPages;
   }
 
   /** Over all steps, since the kernel's count may lag behind a step. */

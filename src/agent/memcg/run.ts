@@ -71,7 +71,7 @@ export interface MemcgRunOutcome {
   readonly batches: number;
   /** What was evicted, or with dryRun would have been. */
   readonly plans: ReadonlyMap<TargetState, EvictPlan>;
-  /** File pages of ended units that were evicted, or with dryRun would have been. */
+  /** File pages that went with ended units, or with dryRun would have gone. */
   readonly endedPages: number;
 }
 
@@ -165,7 +165,9 @@ class MemcgRun {
     if (newError) log.warn("target failed", { path, node: target.node, error });
     const evicted_bytes = (target.lastEvictedAnonPages + target.lastEvictedFilePages) * pageBytes;
     const skipped = this.#skipped.has(target);
-    events.emit({ event: "target_end", path, node: target.node, end: reason, skipped, evicted_bytes });
+    const { node, pace } = target;
+    const period_secs = target.periodMs / 1000;
+    events.emit({ event: "target_end", path, node, end: reason, skipped, evicted_bytes, period_secs, idle: pace.idle });
   }
 
   #isGone({ cgroup }: TargetState): boolean {

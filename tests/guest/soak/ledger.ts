@@ -58,6 +58,7 @@ export interface Heard {
 interface HeardEvent {
   readonly event: string;
   readonly evicted_bytes?: number;
+  readonly lost_bytes?: number;
   readonly end?: string;
   readonly count?: number;
   readonly report?: { readonly evicted_bytes: { readonly anon_bytes: number; readonly file_bytes: number } };
@@ -78,6 +79,7 @@ export function addUp(lines: string): Heard {
       evictedByTargetBytes += told.evicted_bytes ?? 0;
     }
     if (told.event === "lost") lost += told.count ?? 0;
+    if (told.event === "ended_units") evictedByTargetBytes += (told.evicted_bytes ?? 0) + (told.lost_bytes ?? 0);
     if (told.event !== "memcg_run" || told.report === undefined) continue;
     memcgRuns++;
     evictedBytes += told.report.evicted_bytes.anon_bytes + told.report.evicted_bytes.file_bytes;

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { TimedEvent } from "../../../src/agent/events.ts";
 import type { EndedStatus } from "../../../src/agent/status.ts";
 import { MemcgKernel } from "./memcg-kernel.ts";
 import { Serving, type MemcgChoice } from "./memcg-serving.ts";
@@ -38,6 +39,8 @@ test("what ended below a slice goes through it, a sample first, and is counted",
   using kernel = new MemcgKernel();
   slice(kernel);
   const serving = new Serving(kernel, paced);
+  const told: TimedEvent[] = [];
+  serving.events.on((event) => void (event.event === "ended_units" && told.push(event)));
   await serving.run();
   expect(ended(serving)).toMatchObject({ cgroups: 10, file_bytes: 600 * mib, last_end: "fresh", evicted_bytes: 0 });
   await runFor(serving, 100);
@@ -47,6 +50,10 @@ test("what ended below a slice goes through it, a sample first, and is counted",
   const { evicted_bytes, saved_bytes } = serving.service.status();
   expect(evicted_bytes.file_bytes).toBeGreaterThanOrEqual(600 * mib);
   expect(saved_bytes).toBe(evicted_bytes.file_bytes);
+  expect(told).toMatchObject([
+    { path: "/system.slice", end: "sampled", evicted_bytes: 16 * mib },
+    { path: "/system.slice", end: "evicted", evicted_bytes: 584 * mib },
+  ]);
   // Ten steps and the look at what is left, not one a mebibyte.
   expect(reclaims(kernel)).toBeLessThan(50);
 });
