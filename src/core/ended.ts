@@ -23,7 +23,8 @@ export const endedEndTexts = {
   refaults: "what lives beside it had to read again; sitting out",
   disabled: "disabled by the settings",
   spared: "a rule disables a cgroup beside it, and the kernel cannot leave that one out",
-  no_file: "the nearest living cgroup has no memory.reclaim (the root has none, nor has a kernel before 5.19)",
+  no_file:
+    "the nearest living cgroup has no memory.reclaim (the root has none, nor has cgroup v1, nor a kernel before 5.19)",
   swap: "this kernel cannot be asked for file pages alone (Linux 6.10 can), and swap has room",
   stopped: "the agent was asked to stop or its settings changed",
   error: "the kernel refused; see the log",

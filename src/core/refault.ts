@@ -94,6 +94,8 @@ export const waitEvictionsMax = 32;
 export const returnedPagesMin = 64;
 
 const minuteMs = 60_000;
+/** Of a cgroup, what may be a sample; see pace.ts. */
+const sampleDivisor = 64;
 
 /** True while the counters must be read in each run, though nothing is evicted. */
 export function isUnderJudgement(state: RefaultState): boolean {
@@ -162,7 +164,10 @@ export function judgeRefaults(
   if (earnedPercent < chargedPercent + awayPercent) return { state: seen, verdict: "pending", returnedPages };
   const settled = { ...seen, account: null };
   if (charged.costly) return { state: settled, verdict: "none", returnedPages };
-  return { state: { ...settled, waitEvictions: state.waitEvictions >> 1 }, verdict: "calm", returnedPages };
+  // A sample that stayed away, or came back, says little of what all of it would have done.
+  const sample = (charged.awayPages + charged.returnedPages) * sampleDivisor <= charged.basePages;
+  const waitEvictions = sample ? state.waitEvictions : state.waitEvictions >> 1;
+  return { state: { ...settled, waitEvictions }, verdict: "calm", returnedPages };
 }
 
 /** The account after the pages that came back between two observations. */

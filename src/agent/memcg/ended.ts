@@ -324,7 +324,8 @@ class EndedEviction {
     const ioStallUs = nullIfFault(() => readSomeTotalUs(cgroupFile(root, tree, units.cgroup.path, "io.pressure")));
     const observation = {
       atMs: nowMs,
-      residentPages: Math.max(0, Math.round((stat.anonBytes + stat.fileBytes) / pageBytes) - units.pages),
+      // With what ended: a unit that ends now takes nothing away from what was read.
+      residentPages: Math.round((stat.anonBytes + stat.fileBytes) / pageBytes),
       refaultedPages: null,
       stolenPages: null,
       ioStallUs,

@@ -301,7 +301,7 @@ class JobRun {
 
   #runEnded(nowMs: number): void {
     const limit = this.#settings.refault_percent_limit;
-    const residentPages = this.#cgroups.reduce((sum, { lists }) => sum + lists.residentPages, 0);
+    const residentPages = this.#held * this.#blockPages;
     const observation = {
       atMs: nowMs,
       residentPages,
