@@ -58,7 +58,7 @@ export class Events {
   readonly #wallMs: () => number;
   readonly #failed: (error: unknown) => void;
 
-  /** @param failed called with what a listener threw: it ends neither the run that told of the event nor the program. */
+  /** @param failed called with what a listener threw: it ends neither the run that emitted the event nor the program. */
   constructor(wallMs: () => number, failed: (error: unknown) => void = () => {}) {
     this.#wallMs = wallMs;
     this.#failed = failed;

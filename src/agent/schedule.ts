@@ -5,11 +5,11 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { isDue } from "../core/schedule.ts";
 
-/** What the schedule asks of a feature, each time anew: settings change while it waits. */
+/** What the schedule asks of a feature each time: settings change while it waits. */
 export interface ScheduledFeature {
   /** When it is due, on the monotonic clock; null while it never is. */
   dueMs(): number | null;
-  /** A run is under way, whoever asked for it. */
+  /** A run is under way, scheduled or asked for. */
   running(): boolean;
   periodMs(): number;
   /** Runs, and resolves when that is over; rejects for bugs alone. */
@@ -32,7 +32,7 @@ export class Schedule {
     this.#features = features;
   }
 
-  /** Sets both timers anew: at the start, when settings changed, and when a run that somebody asked for has ended. */
+  /** Sets both timers again: at the start, when settings changed, and when a run that somebody asked for has ended. */
   refresh(): void {
     this.#arm("memcg");
     this.#arm("compact");
@@ -46,7 +46,7 @@ export class Schedule {
     await Promise.all(this.#begun.values());
   }
 
-  /** A feature that runs has no timer: whoever ends the run calls `refresh`. */
+  /** A feature that runs has no timer: when the run has ended, `refresh` sets it. */
   #arm(name: FeatureName): void {
     this.#timers.get(name)?.cancel();
     this.#timers.delete(name);

@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Events } from "./events.ts";
 import type { Warning } from "./status.ts";
 
-/** More than this at once would be a fault of ours: each kind of trouble has one key. */
+/** More than this at once would be a fault of ours: each kind of warning has one key. */
 const warningsMax = 64;
 
 export class Warnings {

@@ -26,7 +26,7 @@ async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Buffe
 /** The body as a JSON value, null where there is none. Refusal 413 when it is too large, 400 for what is no JSON in UTF-8. */
 export async function readJson(body: ReadableStream<Uint8Array> | null): Promise<unknown> {
   const bytes = await readBytes(body).catch(() => {
-    // The client left in the middle, so nobody reads this; it only keeps its trouble from passing for ours.
+    // The client left in the middle, so nobody reads this; it only keeps its failure from passing for ours.
     throw new Refusal(400, "cannot read the body: it ended early; send as many bytes as Content-Length says");
   });
   if (bytes === null) throw tooLarge();
@@ -85,7 +85,7 @@ function flag() {
   return v.exactOptional(v.boolean("must be true or false"));
 }
 
-/** An hour: whoever has longer needs no deadline. */
+/** An hour: with more time than that nobody needs a deadline. */
 const givebackSecsMax = 3600;
 const givebackSecsMin = 0.1;
 

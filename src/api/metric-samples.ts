@@ -1,5 +1,6 @@
 /** What metrics are collected from, and the samples that several of them are made of. */
 import type { AgentStatus, CompactStatus, MemcgStatus, TargetStatus } from "../agent/status.ts";
+import { amountsByAge } from "../core/aging.ts";
 
 export interface MetricSources {
   readonly agent: AgentStatus;
@@ -28,7 +29,7 @@ export interface Metric {
 
 export const shownTargetsMax = 100;
 export const other = "other";
-/** Which ages the cold memory is told apart by, in seconds. */
+/** Lower ends of the classes of age of cold memory, in seconds. */
 export const idleAgesSecs = [60, 600, 3600, 21_600, 86_400] as const;
 
 export const flag = (condition: boolean): number => (condition ? 1 : 0);
@@ -79,21 +80,17 @@ export function typeLabel(type: string): Labels {
   return type === "" ? {} : { type };
 }
 
-/**
- * Bytes by how long they were untouched at least: pages of a generation were last touched before the next younger one
- * was made. Nothing where the backend knows no ages.
- */
+/** Bytes by how long they were untouched at least. Nothing where the backend knows no ages. */
 export function* idleBytes({ memcg }: View): Generator<Sample> {
   if (memcg.targets.length > 0 && memcg.targets.every(({ generations }) => generations === null)) return;
   for (const type of ["anon", "file"] as const) {
-    for (const ageSecs of idleAgesSecs) {
-      let bytes = 0;
-      for (const { generations } of memcg.targets) {
-        for (const [index, generation] of (generations ?? []).entries()) {
-          if ((generations?.[index + 1]?.age_secs ?? 0) >= ageSecs) bytes += generation[`${type}_bytes`];
-        }
-      }
-      yield [{ min_age_seconds: String(ageSecs), type }, bytes];
+    const lists = memcg.targets.map(({ generations }) =>
+      (generations ?? []).map((one) => ({ age: one.age_secs, amount: one[`${type}_bytes`] })),
+    );
+    const bytes = amountsByAge(lists, idleAgesSecs);
+    for (const [index, ageSecs] of idleAgesSecs.entries()) {
+      const older = bytes.slice(index).reduce((sum, one) => sum + one, 0);
+      yield [{ min_age_seconds: String(ageSecs), type }, older];
     }
   }
 }

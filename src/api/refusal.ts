@@ -20,7 +20,7 @@ export class Refusal extends Error {
   }
 }
 
-/** What the caller can mend is a 4xx, what only the machine can is 500. */
+/** What the caller can correct is a 4xx, anything else a 500. */
 const statusOfKind: Readonly<Record<FaultKind, number>> = {
   invalid: 422,
   malformed: 422,

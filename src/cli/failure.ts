@@ -5,9 +5,9 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export class Failure extends Error {
   readonly exitCode: ExitCode;
-  /** What is told on stderr, one problem a line. */
+  /** Printed on stderr, one problem a line. */
   readonly lines: readonly string[];
-  /** What helps to mend it, told after that. */
+  /** How to fix it, printed after that. */
   readonly help: readonly string[];
 
   constructor(exitCode: ExitCode, lines: readonly string[], help: readonly string[] = []) {

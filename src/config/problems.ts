@@ -1,4 +1,4 @@
-/** What is wrong with an input, said so that it can be mended: where, what, and what is allowed instead. */
+/** What is wrong with an input, in a form that helps to fix it: where, what, and what is allowed instead. */
 import { Fault } from "../base/fault.ts";
 
 export interface Problem {

@@ -56,7 +56,7 @@ export function planEviction(input: EvictionInput): EvictionPlan {
   if (oldest === undefined || input.generations.length < generationsMax || input.agingCount < input.agingCountMin) {
     return { do: "end", why: "not_ready" };
   }
-  // Whoever aged: pages of the oldest generation were last touched before the next one was made.
+  // No matter who aged: pages of the oldest generation were last touched before the next one was made.
   if ((input.generations[1]?.ageMs ?? 0) < input.coldAgeMsMin) return { do: "end", why: "not_ready" };
   // Pages that were read for the first time go into an old generation: only what stayed is old.
   const oldFilePages = Math.min(oldest.filePages, input.stayedFilePages);

@@ -202,7 +202,7 @@ function sitOutLonger(state: RefaultState, account: Account, timesTheLimit: numb
   return { ...state, waitEvictions, leftEvictions, account: { ...account, costly: true } };
 }
 
-/** Growth of a counter; none where either side is unknown, or where it fell, as it does when a cgroup is made anew. */
+/** Growth of a counter; none where either side is unknown, or where it fell, as it does when a cgroup is created again. */
 function grownBy(from: number | null, to: number | null): number {
   return from === null || to === null ? 0 : Math.max(0, to - from);
 }

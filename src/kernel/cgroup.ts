@@ -60,7 +60,7 @@ export function findCgroupTree(mounts: readonly Mount[], probe: CgroupProbe): Cg
   return { version: 2, memoryMount: unified.mountPoint, pressureMount: unified.mountPoint };
 }
 
-/** Path of a memory file of a cgroup, for the functions of this folder and node:fs. */
+/** Path of a memory file of a cgroup, for pseudo-file.ts and node:fs. */
 export function cgroupFile(root: string, tree: CgroupTree, path: string, file: string): FsPath {
   return cgroupPath(root, tree.memoryMount, path, file);
 }

@@ -7,7 +7,7 @@
  *
  * Sizes in bytes, events in pages. Each number includes the cgroups below; v1 names those `total_…` and calls anonymous
  * memory `rss`, file memory `cache`. The kernel flushes the numbers lazily (up to 2 s).
- * Before 5.9 refaults are not told apart: `workingset_refault`. v1 has no pgsteal here.
+ * Before 5.9 both kinds of refault are one count: `workingset_refault`. v1 has no pgsteal here.
  */
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
 import { numberOf, sumOverReclaimers } from "../system/key-values.ts";

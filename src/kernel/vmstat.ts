@@ -12,7 +12,7 @@ import { readText } from "../system/pseudo-file.ts";
 export interface Vmstat {
   /** Null where the kernel was built without compaction. */
   readonly compaction: CompactionCounters | null;
-  /** What reclaim took, by type, whoever asked for it and of whichever cgroup. */
+  /** What reclaim took, by type, for any reason and from any cgroup. */
   readonly stealAnonPages: number;
   readonly stealFilePages: number;
 }

@@ -124,7 +124,7 @@ export function sweepExecutable(): void {
   withExecutable(dropUnmapped);
 }
 
-/** Bytes of the executable in the page cache, whoever brought them; null before Linux 6.5. Faults: `missing`, `io`. */
+/** Bytes of the executable in the page cache, no matter who read them; null before Linux 6.5. Faults: `missing`, `io`. */
 export function cachedExecutableBytes(): number | null {
   const pages = withExecutable(cachedPages);
   return pages === null ? null : pages * pageBytes();

@@ -3,7 +3,7 @@
  * is read: read from position 0 until 0 bytes come back, always with the synchronous calls (2 us, and the pool's
  * two threads may be held by writes that block in the kernel).
  *
- * Every reader of this folder takes `root`: "/" for the machine, or the top of a fixture tree.
+ * Every reader takes `root`: "/" for the machine, or the top of a fixture tree.
  */
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { Fault, errnoOf, faultFrom } from "../base/fault.ts";
@@ -22,7 +22,7 @@ export function under(root: string, path: string): string {
   return root === "/" ? path : `${root}${path}`;
 }
 
-/** Wraps what node:fs threw on a kernel file, with an absent file told as `absence`. What is no errno is a bug: thrown on. */
+/** Wraps what node:fs threw on a kernel file; an absent file becomes `absence`. What has no errno is a bug: thrown on. */
 export function fileFault(error: unknown, doing: string, path: FsPath, absence: Absence): Fault {
   const what = `${doing} ${displayPath(path)}`;
   const errno = errnoOf(error);
@@ -91,7 +91,7 @@ export class PseudoFile implements Disposable {
     return this.#bytes.toString("utf8", 0, length);
   }
 
-  /** Opens the path anew, for when what the descriptor leads to is gone. */
+  /** Opens the path again, for when the file behind the descriptor is gone. */
   reopen(): void {
     this[Symbol.dispose]();
     this.#fd = openToRead(this.path, this.#absence);

@@ -1,4 +1,4 @@
-/** What the kernel's counters of compaction say about a span of time: all nodes, whoever asked for it. */
+/** What the kernel's counters of compaction say about a span of time: all nodes, no matter who asked. */
 import { nullIfFault } from "../../base/fault.ts";
 import { pagesToBytes } from "../../base/units.ts";
 import { pageBytes } from "../../system/page-size.ts";

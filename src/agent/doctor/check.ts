@@ -9,7 +9,7 @@ export interface Check {
   readonly state: CheckState;
   /** What was seen, in one line. */
   readonly observed: string;
-  /** The exact line that mends it, or one line for each kind of machine; null where there is nothing to mend. */
+  /** The exact line that fixes it, or one line for each kind of machine; null where there is nothing to fix. */
   readonly remedy: string | null;
   /** True when an enabled feature cannot work without it: then a failure ends the start. */
   readonly needed: boolean;

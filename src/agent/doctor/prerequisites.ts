@@ -2,7 +2,7 @@
  * What the agent needs of the kernel and the machine: one list of checks, which the start of the agent obeys and
  * `doctor` prints, so that both say the same.
  *
- * `prerequisite-facts.ts` looks; this file judges. A feature that is disabled needs nothing.
+ * facts.ts reads; this file judges. A feature that is disabled needs nothing.
  */
 import { Fault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";

@@ -1,5 +1,6 @@
 /** The registry as status: bytes and seconds for people and programs. */
 import { ruleId } from "../../config/rules.ts";
+import { amountsByAge } from "../../core/aging.ts";
 import { generationsMax } from "../../core/eviction.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { EvictPlan } from "./backend.ts";
@@ -151,18 +152,10 @@ function sum(parts: readonly EvictedStatus[]): EvictedStatus {
 /** Lower ends of the histogram's classes of age, in seconds. */
 const ageClassesSecs = [0, 60, 300, 900, 1800, 3600, 7200, 21_600, 86_400] as const;
 
-/**
- * Bytes by how long they were untouched, each in one class: pages of a generation were last touched before the next
- * younger one was made.
- */
 function coldByAge(targets: readonly TargetState[], pageBytes: number): MemcgRunReport["cold_by_age"] {
-  const bytes = ageClassesSecs.map(() => 0);
-  for (const target of targets) {
-    for (const [index, generation] of target.generations.entries()) {
-      const untouchedSecs = (target.generation(index + 1)?.ageMs ?? 0) / 1000;
-      const at = ageClassesSecs.findLastIndex((age) => age <= untouchedSecs);
-      bytes[at] = (bytes[at] ?? 0) + (generation.anonPages + generation.filePages) * pageBytes;
-    }
-  }
-  return ageClassesSecs.map((age_secs, index) => ({ age_secs, bytes: bytes[index] ?? 0 }));
+  const lists = targets.map(({ generations }) =>
+    generations.map(({ ageMs, anonPages, filePages }) => ({ age: ageMs / 1000, amount: anonPages + filePages })),
+  );
+  const pages = amountsByAge(lists, ageClassesSecs);
+  return ageClassesSecs.map((age_secs, index) => ({ age_secs, bytes: (pages[index] ?? 0) * pageBytes }));
 }

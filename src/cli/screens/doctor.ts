@@ -1,4 +1,4 @@
-/** The report of `doctor`: one line a check, what mends it below. */
+/** The report of `doctor`: one line a check, its remedy below. */
 import type { Check, CheckState } from "../../agent/doctor/check.ts";
 import { escapeControls } from "../../base/log-line.ts";
 import { countText } from "./quantity.ts";

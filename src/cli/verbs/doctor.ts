@@ -1,4 +1,4 @@
-/** `doctor`: is all there that the agent needs, and what mends the rest? Needs no daemon and changes nothing. */
+/** `doctor`: is everything there that the agent needs, and what fixes the rest? Needs no daemon and changes nothing. */
 import { realpathSync } from "node:fs";
 import { readConfigText } from "../../agent/daemon/config-read.ts";
 import { examine } from "../../agent/doctor/machine.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { agingIntervalMsMax, decideAging } from "../../../src/core/aging.ts";
+import { agingIntervalMsMax, amountsByAge, decideAging } from "../../../src/core/aging.ts";
 import { toleranceMs } from "../../../src/core/schedule.ts";
 
 interface Row {
@@ -38,4 +38,16 @@ test("a target whose runs follow each other as soon as they may is aged in each"
     expect({ periodMs, decision }).toEqual({ periodMs, decision: { do: "age" } });
   }
   expect(agingIntervalMsMax).toBe(60_000);
+});
+
+test("amounts by age: a generation was untouched since the next younger one was made", () => {
+  const list = [
+    { age: 900, amount: 1 },
+    { age: 600, amount: 2 },
+    { age: 59, amount: 4 },
+    { age: 3, amount: 8 },
+  ];
+  expect(amountsByAge([list, [{ age: 700, amount: 16 }]], [0, 60, 600])).toEqual([30, 0, 1]);
+  expect(amountsByAge([list], [60, 600])).toEqual([0, 1]);
+  expect(amountsByAge([], [0])).toEqual([0]);
 });
