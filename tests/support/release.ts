@@ -1,14 +1,14 @@
 /**
- * Makes the release: for each target one archive with the executable and what an installation needs beside it, and the
- * checksums of all.
+ * Makes the release: for each target one archive with the executable and what an installation needs beside it; Debian
+ * and RPM packages, checked by lintian and rpmlint; and the checksums of all.
  *
- *     bun tests/support/release.ts     dist/release/mem-agent-VERSION-linux-ARCH-LIBC.tar.zst, SHA256SUMS
+ *     bun tests/support/release.ts     dist/release/mem-agent-VERSION-linux-ARCH-LIBC.tar.zst, .deb, .rpm, SHA256SUMS
  *
  * The same sources make the same bytes: nothing of the machine, of the time, or of a folder's order gets in.
  */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { buildTarget, buildTargets, type BuildTarget } from "../../build.ts";
 import bashCompletions from "../../src/cli/completions/bash.sh" with { type: "text" };
@@ -17,6 +17,7 @@ import zshCompletions from "../../src/cli/completions/zsh.sh" with { type: "text
 import { binaryDefault, openrcScript, systemdUnit } from "../../src/cli/service-files.ts";
 import { version } from "../../src/cli/version.ts";
 import { sampleToml, settingsJsonSchema } from "../../src/config/docs.ts";
+import { lintPackage, makeDeb, makeRpm, packageFiles, packageKinds } from "./packages.ts";
 import { makeTar, type TarEntry } from "./tar.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -68,8 +69,24 @@ async function pack(folder: string, target: BuildTarget, tar: Buffer): Promise<s
   const name = `${releaseName(target)}.tar.zst`;
   const packed = await Bun.zstdCompress(tar, { level: compressionLevel });
   writeFileSync(join(folder, name), packed);
-  console.log(`dist/release/${name}  ${(packed.length / 2 ** 20).toFixed(1)} MiB`);
-  return checksumLine(name, packed);
+  return told(name, packed);
+}
+
+function told(name: string, bytes: Uint8Array): string {
+  console.log(`dist/release/${name}  ${(bytes.length / 2 ** 20).toFixed(1)} MiB`);
+  return checksumLine(name, bytes);
+}
+
+/** Makes and checks the packages of one target and returns their lines of checksums. */
+async function packages(folder: string, target: BuildTarget, executable: Uint8Array): Promise<string> {
+  let sums = "";
+  for (const kind of packageKinds) {
+    const files = await packageFiles(kind, executable, []);
+    const path = await (kind === "deb" ? makeDeb : makeRpm)(folder, target, files);
+    await lintPackage(kind, path);
+    sums += told(basename(path), readFileSync(path));
+  }
+  return sums;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -86,7 +103,9 @@ async function main(args: readonly string[]): Promise<number> {
   const packing: Promise<string>[] = [];
   for (const target of buildTargets) {
     await buildTarget(target, draft);
-    packing.push(pack(folder, target, releaseTar(target, readFileSync(draft), beside)));
+    const executable = readFileSync(draft);
+    packing.push(pack(folder, target, releaseTar(target, executable, beside)));
+    if (target.libc === "glibc") packing.push(packages(folder, target, executable));
   }
   rmSync(draft);
   writeFileSync(join(folder, "SHA256SUMS"), (await Promise.all(packing)).join(""));

@@ -17,7 +17,7 @@ const root = join(import.meta.dirname ?? new URL(".", import.meta.url).pathname,
 /** What Bun runs for a verb, and which Debian packages that needs. */
 const verbs = {
   build: { command: ["build.ts"], needs: [] },
-  release: { command: ["tests/support/release.ts"], needs: [] },
+  release: { command: ["tests/support/release.ts"], needs: ["packages"] },
   check: { command: ["tests/run.ts", "--only", "format,lint,types,house,unit"], needs: [] },
   test: { command: ["tests/run.ts"], needs: ["guest", "checkers"] },
   demo: { command: ["tests/guest/demo.ts"], needs: ["guest"] },
@@ -44,6 +44,9 @@ const debianPackages = [
   { name: "fish", need: "checkers", present: () => onPath("fish") },
   { name: "man-db", need: "checkers", present: () => onPath("man") },
   { name: "mandoc", need: "checkers", present: () => onPath("mandoc") },
+  { name: "rpm", need: "packages", present: () => onPath("rpmbuild") },
+  { name: "rpmlint", need: "packages", present: () => onPath("rpmlint") },
+  { name: "lintian", need: "packages", present: () => onPath("lintian") },
 ];
 
 function onPath(program) {

@@ -1,0 +1,4 @@
+case "$1" in
+  remove) forget ;;
+  purge) rm -rf /var/log/mem-agent ;;
+esac
