@@ -3,19 +3,21 @@ import { expect } from "bun:test";
 import { agentFiles, coldCache, firstKernel, usageBytes } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
+import {
+  insideSystemd,
+  serviceProperty,
+  startSystemd,
+  systemctl,
+  systemdFiles,
+  untilActive,
+} from "./harness/systemd.ts";
 import type { MemcgRunReport, CompactRunReport, AgentStatus } from "../../src/agent/status.ts";
 
 const mib = 2 ** 20;
-const systemd = "/usr/lib/systemd/systemd";
-const units = "/lib/systemd/system";
-const wantedUnits = ["basic.target", "sysinit.target", "multi-user.target", "shutdown.target", "local-fs.target"];
-
 async function bring(): Promise<Readonly<Record<string, string>>> {
   return {
     ...(await agentFiles()),
-    [systemd]: systemd,
-    "/usr/bin/systemctl": "/usr/bin/systemctl",
-    ...Object.fromEntries(wantedUnits.map((name) => [`${units}/${name}`, `${units}/${name}`])),
+    ...systemdFiles,
   };
 }
 
@@ -28,62 +30,34 @@ guestTest(
 
 async function underSystemd(guest: Guest): Promise<void> {
   await coldCache(guest, "cold", 128);
-  await startSystemd(guest);
+  await startService(guest);
   await restrictions(guest);
   await work(guest);
   await refusals(guest);
   await watchdog(guest);
   await guest.sh(systemctl("stop mem-agent"));
-  expect(await property(guest, "Result")).toBe("success");
+  expect(await serviceProperty(guest, "Result")).toBe("success");
   expect((await guest.run("test -e /run/mem-agent.sock")).status).toBe(1);
 }
 
-/** Installs the unit as the README says, and starts systemd with it. */
-async function startSystemd(guest: Guest): Promise<void> {
+/** Installs the unit as the manual says, and starts systemd with it. */
+async function startService(guest: Guest): Promise<void> {
   await guest.sh(`
     mkdir -p /etc/systemd/system/mem-agent.service.d /etc/systemd/system/multi-user.target.wants
     mem-agent unit --binary /usr/bin/mem-agent >/etc/systemd/system/mem-agent.service
     ln -s ../mem-agent.service /etc/systemd/system/multi-user.target.wants/
-    ln -s ${units}/multi-user.target /etc/systemd/system/default.target
     printf '[Service]\\nStandardError=append:/run/mem-agent.log\\nWatchdogSec=4\\n' \\
       >/etc/systemd/system/mem-agent.service.d/test.conf
     echo 0 >/sys/kernel/mm/lru_gen/enabled
     umount /sys/kernel/debug 2>/dev/null || true`);
-  const start = `exec env -i container=guest unshare -m -p -f --mount-proc ${systemd} --system --log-target=console`;
-  const { pid } = await guest.spawn(start);
-  await guest.until(
-    async () =>
-      (await guest.sh(`cat /proc/${pid}/task/${pid}/children >/run/guest-systemd && cat /run/guest-systemd`)) !== "",
-    {
-      deadlineMs: 10_000,
-      what: "systemd start",
-    },
-  );
-  await guest.until(async () => (await guest.run(systemctl("is-active mem-agent"))).stdout === "active\n", {
-    deadlineMs: 60_000,
-    what: "systemd hear that the agent is ready",
-    intervalMs: 500,
-  });
+  await startSystemd(guest);
+  await untilActive(guest);
 }
 
-/** Inside systemd's own namespaces. */
-function inside(words: string): string {
-  return `nsenter -t $(cat /run/guest-systemd) -m -p ${words}`;
-}
-
-/** systemctl where systemd is: it answers nobody else. */
-function systemctl(words: string): string {
-  return inside(`systemctl ${words}`);
-}
-
-async function property(guest: Guest, name: string): Promise<string> {
-  return (await guest.sh(systemctl(`show --value -p ${name} mem-agent`))).trim();
-}
-
-/** Three capabilities, a system call filter, no way to more; and its own two mends. */
+/** Three capabilities, a system call filter, no way to more; and the two things that it fixes itself. */
 async function restrictions(guest: Guest): Promise<void> {
   const { pid } = JSON.parse(await guest.sh("mem-agent status --json")) as AgentStatus;
-  expect(String(pid)).toBe(await property(guest, "MainPID"));
+  expect(String(pid)).toBe(await serviceProperty(guest, "MainPID"));
   const status = await guest.sh(`for each in /proc/[0-9]*; do
     [ "$(readlink $each/exe)" = /usr/bin/mem-agent ] && cat $each/status; done; true`);
   expect(/^CapEff:\t0*(\w+)$/m.exec(status)?.[1]).toBe("1200002");
@@ -127,11 +101,11 @@ async function refusals(guest: Guest): Promise<void> {
   );
   await guest.sh(`echo '[memcg]' >/etc/mem-agent.toml && ${systemctl("reload mem-agent")}`);
 
-  const second = await guest.run(inside("mem-agent serve --addr /run/other.sock"));
+  const second = await guest.run(insideSystemd("mem-agent serve --addr /run/other.sock"));
   expect(second.status).toBe(1);
   expect(second.stderr).toMatch(/as process \d+ \(mem-agent\.service\).*systemctl stop mem-agent\.service$/m);
   await guest.sh("rm /run/mem-agent.sock");
-  const ask = await guest.run(inside("mem-agent status"));
+  const ask = await guest.run(insideSystemd("mem-agent status"));
   expect(ask.status).toBe(3);
   expect(ask.stderr).toContain('start it with "systemctl restart mem-agent"');
   await guest.sh(systemctl("restart mem-agent"));
@@ -140,9 +114,9 @@ async function refusals(guest: Guest): Promise<void> {
 
 /** A daemon that hangs is killed and started again; the socket is not in the way. */
 async function watchdog(guest: Guest): Promise<void> {
-  expect(await property(guest, "NRestarts")).toBe("0");
+  expect(await serviceProperty(guest, "NRestarts")).toBe("0");
   await guest.sh(systemctl("kill -s STOP mem-agent"));
-  await guest.until(async () => (await property(guest, "NRestarts")) === "1", {
+  await guest.until(async () => (await serviceProperty(guest, "NRestarts")) === "1", {
     deadlineMs: 60_000,
     what: "the watchdog restart a stopped agent",
     intervalMs: 500,

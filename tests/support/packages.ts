@@ -55,9 +55,9 @@ const programMode = 0o755;
 const settingsPath = "etc/mem-agent.toml";
 
 /** `mem-agent_0.2.0_amd64.deb`, `mem-agent-0.2.0-1.x86_64.rpm` */
-export function packageName(kind: PackageKind, { arch }: BuildTarget): string {
+export function packageName(kind: PackageKind, { arch }: BuildTarget, of = version): string {
   const name = architectures[kind][arch];
-  return kind === "deb" ? `mem-agent_${version}_${name}.deb` : `mem-agent-${version}-1.${name}.rpm`;
+  return kind === "deb" ? `mem-agent_${of}_${name}.deb` : `mem-agent-${of}-1.${name}.rpm`;
 }
 
 /** Seconds since 1970 of the release's day. */
@@ -183,13 +183,13 @@ function md5sums(files: readonly TarEntry[]): string {
     .join("");
 }
 
-function debControl(target: BuildTarget, files: readonly TarEntry[]): string {
+function debControl(target: BuildTarget, files: readonly TarEntry[], name: string): string {
   const bytes = files.reduce((sum, entry) => sum + entry.bytes.length, 0);
   const executable = files.find(({ path }) => path === "usr/bin/mem-agent");
   const glibc = executable === undefined ? null : glibcNeeded(Buffer.from(executable.bytes));
   return [
     "Package: mem-agent",
-    `Version: ${version}`,
+    `Version: ${name}`,
     `Architecture: ${architectures.deb[target.arch]}`,
     `Maintainer: ${maintainer}`,
     `Installed-Size: ${Math.ceil(bytes / 1024)}`,
@@ -215,8 +215,19 @@ export async function lintPackage(kind: PackageKind, path: string): Promise<void
   );
 }
 
+export interface DebOptions {
+  /** The version that it claims. */
+  readonly version: string;
+  readonly compressed: boolean;
+}
+
 /** Writes `mem-agent_VERSION_ARCH.deb` into the folder and returns its path. Needs dpkg-deb. */
-export async function makeDeb(folder: string, target: BuildTarget, files: readonly TarEntry[]): Promise<string> {
+export async function makeDeb(
+  folder: string,
+  target: BuildTarget,
+  files: readonly TarEntry[],
+  options: DebOptions = { version, compressed: true },
+): Promise<string> {
   const secs = await releaseSecs();
   const tree = mkdtempSync(join(tmpdir(), "mem-agent-deb-"));
   try {
@@ -224,7 +235,7 @@ export async function makeDeb(folder: string, target: BuildTarget, files: readon
       tree,
       [
         ...files,
-        textEntry("DEBIAN/control", debControl(target, files)),
+        textEntry("DEBIAN/control", debControl(target, files, options.version)),
         textEntry("DEBIAN/conffiles", `/${settingsPath}\n`),
         textEntry("DEBIAN/md5sums", md5sums(files)),
         textEntry("DEBIAN/postinst", scriptOf(postinst), programMode),
@@ -233,10 +244,11 @@ export async function makeDeb(folder: string, target: BuildTarget, files: readon
       ],
       secs,
     );
-    const path = join(folder, packageName("deb", target));
+    const path = join(folder, packageName("deb", target, options.version));
     await command(["chmod", "-R", "u=rwX,go=rX", tree], {});
     // lintian accepts no zstd; xz takes 28 s for the executable on a busy core at level 1, and 65 s at level 4 for 9 % less.
-    await command(["dpkg-deb", "--build", "--root-owner-group", "-Zxz", "-z1", tree, path], {
+    const compression = options.compressed ? ["-Zxz", "-z1"] : ["-Znone"];
+    await command(["dpkg-deb", "--build", "--root-owner-group", ...compression, tree, path], {
       SOURCE_DATE_EPOCH: String(secs),
     });
     return path;

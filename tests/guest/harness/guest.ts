@@ -41,6 +41,8 @@ export interface GuestOptions {
   readonly append?: string;
   /** Guest path to host path. Dynamically linked programs bring their libraries along. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Room on the root disk beside the files; 128 MiB by default. */
+  readonly spareMiB?: number;
   /** Swap on compressed memory (zram); none by default. */
   readonly swapMiB?: number;
   /** An empty ext4 disk at /data, for tests of the page cache; none by default. */
@@ -123,7 +125,7 @@ export class Guest {
       const rootDisk = join(scratch, "root.ext4");
       const rootFolder = join(scratch, "root");
       mkdirSync(rootFolder);
-      await makeRootDisk(rootDisk, options.files ?? {}, rootFolder);
+      await makeRootDisk(rootDisk, options.files ?? {}, rootFolder, options.spareMiB);
       rmSync(rootFolder, { recursive: true });
       const dataDisk = options.diskMiB === undefined ? null : join(scratch, "data.ext4");
       if (dataDisk !== null) await makeExt4(dataDisk, options.diskMiB ?? 0, null);

@@ -7,7 +7,7 @@ import { checked } from "./commands.ts";
 import { busyboxPath } from "./initramfs.ts";
 
 /** Room beside the files, for what tests write: logs, and small files of their own. */
-const spareMiB = 128;
+const spareMiBDefault = 128;
 
 /**
  * Makes `image`, a sparse ext4 file.
@@ -19,6 +19,7 @@ export async function makeRootDisk(
   image: string,
   files: Readonly<Record<string, string>>,
   scratch: string,
+  spareMiB = spareMiBDefault,
 ): Promise<void> {
   for (const folder of ["bin", "sbin", "etc", "dev", "proc", "sys", "tmp", "run", "root", "data", "var", "usr/bin"]) {
     mkdirSync(join(scratch, folder), { recursive: true });

@@ -12,8 +12,10 @@ start_if_possible() {
     systemctl enable --now mem-agent.service || echo "mem-agent: cannot start; see systemctl status mem-agent"
     return 0
   fi
+  # Where it could not run at all there is no failure to pick from what it said.
+  failures=$(printf '%s\n' "$report" | awk '/^[^ ]/ { failed = /^failure / } failed')
   echo "mem-agent: not started, because mem-agent doctor finds that something is missing:"
-  printf '%s\n' "$report" | awk '/^[^ ]/ { failed = /^failure / } failed { print "  " $0 }'
+  printf '%s\n' "${failures:-$report}"
   echo "mem-agent: once that is fixed, start it with: systemctl enable --now mem-agent"
 }
 
