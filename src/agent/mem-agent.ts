@@ -330,7 +330,7 @@ export class MemAgent {
   }
 
   #noteHistory(report: MemcgRunReport): void {
-    const { refaulted_bytes: refaultedBytes, saved_bytes: savedBytes } = this.#memcg.summary();
+    const { refaulted_bytes: refaultedBytes, saved_bytes: savedBytes } = this.#memcg.totals();
     this.#history.noteRun(this.#clock.monotonicMs(), {
       evictedBytes: report.evicted_bytes.anon_bytes + report.evicted_bytes.file_bytes,
       refaultedBytes: refaultedBytes === null ? null : Math.max(0, refaultedBytes - this.#notedRefaultedBytes),

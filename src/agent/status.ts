@@ -32,6 +32,14 @@ export interface TargetStatus {
   readonly size_bytes: number;
   /** What is in the oldest of four generations now (with memory_reclaim: inactive pages). */
   readonly cold_bytes: EvictedStatus;
+  /** What stayed untouched for `candidate_age_secs` and may be evicted once that is long enough. */
+  readonly candidate_bytes: number;
+  /** Null where there is none, and where the backend knows no ages. */
+  readonly candidate_age_secs: number | null;
+  /** What keeps it from giving more now; null where the next run may evict. */
+  readonly why_not: EndReason | null;
+  /** Seconds until a run may evict something of it, if that stays untouched; null where nothing is or may be evicted. */
+  readonly next_eviction_secs: number | null;
   readonly settings: MemcgSettings;
   /** Path of the rule that the settings come from, null for the base settings. */
   readonly rule: string | null;
@@ -46,6 +54,8 @@ export interface TargetStatus {
   readonly evicted_bytes: EvictedStatus;
   readonly last_evicted_bytes: EvictedStatus;
   readonly refaulted_bytes: number | null;
+  /** Away now: evicted, and not read back. */
+  readonly saved_bytes: number;
   /** Evictions still to sit out because too much came back. */
   readonly sit_out: number;
   /** What the cgroup has shown of itself, and what follows from it. */
@@ -141,6 +151,16 @@ export interface MemcgStatus {
   readonly ended: readonly EndedStatus[];
   readonly last_run: MemcgRunReport | null;
   readonly next_run_secs: number | null;
+  /** Seconds until a run may evict something, if what is untouched now stays so; null where nothing is. */
+  readonly next_eviction_secs: number | null;
+  /** What stayed untouched for a while and may be evicted, and how long that is for the youngest of it. */
+  readonly candidates: {
+    readonly bytes: number;
+    readonly targets: number;
+    readonly youngest_age_secs: number | null;
+  };
+  /** Targets by what keeps them from giving more now. */
+  readonly why_not: Readonly<Record<EndReason, number>>;
   /** Where refaults come from: "refaults", "io_stall" stand-in, or null when switched off. */
   readonly refault_source: "refaults" | "io_stall" | null;
   /** What is free now, and in blocks that the host gets: how much of what was evicted reaches it. Null: not readable. */

@@ -157,6 +157,20 @@ export const metrics = {
     labels: [],
     collect: ({ memcg }) => alone(memcg.targets_count),
   },
+  candidateBytes: {
+    name: "mem_agent_candidate_bytes",
+    type: "gauge",
+    help: "Bytes that nobody touched since the last aging: what may be evicted once that is long enough.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.candidates.bytes),
+  },
+  heldBack: {
+    name: "mem_agent_targets_held_back",
+    type: "gauge",
+    help: "Targets by what keeps them from giving more now.",
+    labels: ["reason"],
+    collect: ({ memcg }) => byKey("reason", memcg.why_not),
+  },
   memcgRuns: {
     name: "mem_agent_memcg_runs_total",
     type: "counter",
@@ -184,6 +198,13 @@ export const metrics = {
     help: "Seconds until the next run is due, 0 when it is overdue; absent while nothing is to run.",
     labels: [],
     collect: ({ memcg }) => alone(memcg.next_run_secs),
+  },
+  memcgNextEviction: {
+    name: "mem_agent_memcg_next_eviction_seconds",
+    type: "gauge",
+    help: "Seconds until a run may evict something, if what is untouched now stays so; absent while nothing is.",
+    labels: [],
+    collect: ({ memcg }) => alone(memcg.next_eviction_secs),
   },
   enabled: {
     name: "mem_agent_feature_enabled",

@@ -84,6 +84,12 @@ export function oldPagesOf(row: CohortRow, seq: number, horizonMs: number, nowMs
   return (get(row, joinedAt) - joinedBefore) * joinedDivisor > least ? 0 : least;
 }
 
+/** When generation `seq` was first seen, on the monotonic clock; null where it was not. */
+export function seenMsOf(row: CohortRow, seq: number): number | null {
+  const index = seq - get(row, firstSeqAt);
+  return index < 0 || index >= get(row, countAt) ? null : get(row, index * generationColumns) * timeUnitMs;
+}
+
 /** Nothing is known of it any more. */
 export function forgetCohort({ numbers, at }: CohortRow): void {
   numbers.fill(0, at, at + cohortColumns);

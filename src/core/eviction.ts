@@ -3,6 +3,7 @@
  * Documentation/admin-guide/mm/multigen_lru.rst.
  */
 import type { EndReason } from "./reason.ts";
+import { toleranceMs } from "./schedule.ts";
 
 /** One generation of one target, as lru_gen shows it. */
 export interface Generation {
@@ -17,6 +18,15 @@ export const generationsMax = 4;
 
 /** Anonymous pages are left alone unless more than this is free in swap. */
 export const swapFreePagesMin = 256;
+
+/**
+ * How long what is cold has been left alone. Three agings a period apart leave the oldest of four generations two periods
+ * behind; with fewer asked for, less will do.
+ */
+export function coldAgeMs(agingCountMin: number, periodMs: number): number {
+  const periods = Math.min(generationsMax - 2, Math.max(0, agingCountMin - 1));
+  return periods * (periodMs - toleranceMs(periodMs));
+}
 
 export interface EvictionInput {
   /** Oldest first. */

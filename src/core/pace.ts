@@ -169,6 +169,11 @@ export function rhythmOf(state: PaceState, idleMs: number | null): Rhythm {
   return idleMs < rhythmFactor * state.rhythmMs ? "pausing" : "over";
 }
 
+/** When the eviction under trial is proven if nothing of it comes back, on the monotonic clock; null without one. */
+export function trialEndsMs(state: PaceState, limits: PaceLimits): number | null {
+  return state.evictedMs === null ? null : state.evictedMs + trialMs(state, limits);
+}
+
 /** How long an eviction must stay away to prove something: of a busy cgroup as long as anybody pauses. */
 function trialMs(state: PaceState, limits: PaceLimits): number {
   const period = periodMs(state, limits);
@@ -182,9 +187,8 @@ export type PaceDecision =
 
 /** How much of `coldPages` goes now. */
 export function decidePace(state: PaceState, coldPages: number, nowMs: number, limits: PaceLimits): PaceDecision {
-  if (state.evictedMs !== null) {
-    return { do: "wait", leftMs: Math.max(0, state.evictedMs + trialMs(state, limits) - nowMs) };
-  }
+  const endsMs = trialEndsMs(state, limits);
+  if (endsMs !== null) return { do: "wait", leftMs: Math.max(0, endsMs - nowMs) };
   const samplePages = Math.max(samplePagesMin, Math.ceil(coldPages / sampleDivisor));
   if (state.proofs === 0) return { do: "evict", pages: Math.min(coldPages, samplePages), sample: true };
   if (state.idle || isFixedPace(limits)) return { do: "evict", pages: coldPages, sample: false };

@@ -1,8 +1,7 @@
 /** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
 import type { Clock } from "../../base/clock.ts";
 import { Fault, isFault } from "../../base/fault.ts";
-import { generationsMax, planEviction, type Freed } from "../../core/eviction.ts";
-import { toleranceMs } from "../../core/schedule.ts";
+import { coldAgeMs, generationsMax, planEviction, type Freed } from "../../core/eviction.ts";
 import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
 import type { LruGenGenerations } from "../../kernel/lru-gen-scan.ts";
@@ -77,6 +76,7 @@ export class LruGenBackend implements Backend {
     this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
     const nowMs = this.#clock.monotonicMs();
     this.#ended.note((cgroup) => this.#registry.cgroups.get(cgroup.path) === cgroup, nowMs);
+    this.#registry.lookedMs = nowMs;
     for (const target of this.#registry.targets()) {
       if (target.generationCount === 0) continue;
       target.followCohort(nowMs);
@@ -117,12 +117,13 @@ export class LruGenBackend implements Backend {
 
   plan(target: TargetState, facts: PlanFacts): Plan {
     const { settings } = target;
+    const coldAgeMsMin = coldAgeMs(settings.eviction_run_aging_count_min, target.periodMs);
     return planEviction({
       generations: target.generations,
-      stayedFilePages: target.stayedFilePages(coldAgeMs(target), this.#clock.monotonicMs()),
+      stayedFilePages: target.stayedFilePages(coldAgeMsMin, this.#clock.monotonicMs()),
       agingCount: target.agings,
       agingCountMin: settings.eviction_run_aging_count_min,
-      coldAgeMsMin: coldAgeMs(target),
+      coldAgeMsMin,
       swap: settings.swap,
       swappinessMax: settings.swappiness_max,
       ...facts,
@@ -190,16 +191,6 @@ function copyGenerations(from: LruGenGenerations, count: number, target: TargetS
       from.filePages[index] ?? 0,
     );
   }
-}
-
-/** Three agings a period apart leave the oldest of four generations two periods behind; whoever waits for fewer asks for less. */
-function coldPeriods(agingCountMin: number): number {
-  return Math.min(generationsMax - 2, Math.max(0, agingCountMin - 1));
-}
-
-/** How long what is cold has been left alone. */
-function coldAgeMs({ settings, periodMs }: TargetState): number {
-  return coldPeriods(settings.eviction_run_aging_count_min) * (periodMs - toleranceMs(periodMs));
 }
 
 function goneOrNull(target: TargetState): Fault | null {

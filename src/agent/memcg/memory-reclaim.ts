@@ -74,6 +74,7 @@ export class MemoryReclaimBackend implements Backend {
     this.#registry.beginScan();
     this.#walk("/", 0);
     this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
+    this.#registry.lookedMs = this.#clock.monotonicMs();
   }
 
   /** Returns the lists of the cgroup with all below it; null for one that is gone, or not counted apart. */

@@ -5,7 +5,7 @@
 import { isFault } from "../../base/fault.ts";
 import type { Effective, RuleBook } from "../../config/rules.ts";
 import type { MemcgRule, MemcgSettings } from "../../config/schema.ts";
-import { cohortColumns, forgetCohort, lookAtCohort, oldPagesOf } from "../../core/cohort.ts";
+import { cohortColumns, forgetCohort, lookAtCohort, oldPagesOf, seenMsOf } from "../../core/cohort.ts";
 import { generationsMax, type Freed, type Generation } from "../../core/eviction.ts";
 import {
   newPace,
@@ -130,6 +130,16 @@ export class TargetState {
   stayedFilePages(horizonMs: number, nowMs: number): number {
     const row = this.#rows.at(this.#row, cohortColumn);
     return this.generationCount === 0 ? 0 : oldPagesOf(row, this.#number(0, 0), horizonMs, nowMs);
+  }
+
+  /** File pages up to generation `seq` that were there at every look since that one was first seen. */
+  untouchedFilePages(seq: number, nowMs: number): number {
+    return oldPagesOf(this.#rows.at(this.#row, cohortColumn), seq, Number.NEGATIVE_INFINITY, nowMs);
+  }
+
+  /** When generation `seq` was first seen, on the monotonic clock; null where it was not. */
+  seenMs(seq: number): number | null {
+    return seenMsOf(this.#rows.at(this.#row, cohortColumn), seq);
   }
 
   forgetCohort(): void {
@@ -316,6 +326,8 @@ export class MemcgRegistry {
   readonly #rows = new NumberRows(targetColumns);
   readonly totals: MemcgTotals = { evictedFilePages: 0, evictedAnonPages: 0, refaultedPages: 0 };
   #scan = 0;
+  /** When all targets were last looked at, on the monotonic clock; null before that. */
+  lookedMs: number | null = null;
   /** Whether nodes that the next snapshot does not show are none any more. */
   #restarted = false;
   /** What targets go by, and what they will go by once nothing is under way. */

@@ -17,6 +17,7 @@ import type { LruGenFile } from "./lru-gen.ts";
 import { MachineryKeeper } from "./machinery.ts";
 import { MemcgRegistry, type TargetState } from "./registry.ts";
 import { RuleCheck } from "./rule-check.ts";
+import { firstEvictionSecs, outlookSummary, type OutlookView } from "./outlook.ts";
 import { runMemcg, type MemcgMachinery } from "./run.ts";
 import { runReport, targetStatus } from "./status.ts";
 import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "../status.ts";
@@ -314,14 +315,41 @@ export class MemcgService {
 
   #refreshedMs: number | null = null;
 
+  /** What went, what came back and what is away now. */
+  totals(): Pick<MemcgSummary, "evicted_bytes" | "refaulted_bytes" | "saved_bytes" | "saved_byte_seconds"> {
+    const pageBytes = this.#machinery.current?.pageBytes ?? kernelPageBytes();
+    const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
+    const refaultedBytes = this.#refaultedBytes(pageBytes);
+    const evictedBytes = (evictedAnonPages + evictedFilePages) * pageBytes;
+    const saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), savedBytes(evictedBytes, refaultedBytes));
+    return {
+      evicted_bytes: { anon_bytes: evictedAnonPages * pageBytes, file_bytes: evictedFilePages * pageBytes },
+      refaulted_bytes: refaultedBytes,
+      saved_bytes: saved.bytes,
+      saved_byte_seconds: Math.round(saved.byteSecs),
+    };
+  }
+
+  #outlook(pageBytes: number): Pick<MemcgSummary, "candidates" | "why_not" | "next_eviction_secs"> {
+    const outlook = outlookSummary(this.#registry, this.#outlookView(), pageBytes);
+    if (this.#registry.lookedMs !== null || this.#settings.memcg.disabled) return outlook;
+    const { period_min_secs, period_secs, eviction_run_aging_count_min: agings } = this.#settings.memcg;
+    return { ...outlook, next_eviction_secs: firstEvictionSecs(Math.min(period_min_secs, period_secs), agings) };
+  }
+
+  #outlookView(): OutlookView {
+    return {
+      nowMs: this.#options.clock.monotonicMs(),
+      lookedMs: this.#registry.lookedMs,
+      dueMs: (target) => this.#dueMs(target),
+    };
+  }
+
   summary(): MemcgSummary {
     const machinery = this.#machinery.current;
     const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
-    const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
-    const refaultedBytes = this.#refaultedBytes(pageBytes);
+    const totals = this.totals();
     const nextMs = this.nextDueMs();
-    const evictedBytes = (evictedAnonPages + evictedFilePages) * pageBytes;
-    const saved = noteSaved(this.#saved, this.#options.clock.monotonicMs(), savedBytes(evictedBytes, refaultedBytes));
     return {
       disabled: this.disabled,
       dry_run: this.#options.dryRun,
@@ -330,18 +358,13 @@ export class MemcgService {
       running: this.running,
       runs: this.#runs,
       targets_count: this.#registry.targetCount,
-      evicted_bytes: {
-        anon_bytes: evictedAnonPages * pageBytes,
-        file_bytes: evictedFilePages * pageBytes,
-      },
-      refaulted_bytes: refaultedBytes,
-      saved_bytes: saved.bytes,
-      saved_byte_seconds: Math.round(saved.byteSecs),
+      ...totals,
       ends: { ...this.#ends },
       ended: this.#ended.status(pageBytes),
       last_run: this.#lastRun,
       next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
-      refault_source: refaultedBytes === null ? null : (machinery?.refaults.source ?? null),
+      ...this.#outlook(pageBytes),
+      refault_source: totals.refaulted_bytes === null ? null : (machinery?.refaults.source ?? null),
     };
   }
 
@@ -369,6 +392,7 @@ export class MemcgService {
       pageBytes: machinery?.pageBytes ?? kernelPageBytes(),
       backend: machinery?.backend.name ?? "lru_gen",
       nextRunMs: (target: TargetState) => (target.settings.disabled ? null : Math.max(0, this.#dueMs(target) - nowMs)),
+      outlook: this.#outlookView(),
     } as const;
     return { ...this.summary(), targets: [...this.#registry.targets()].map((target) => targetStatus(target, view)) };
   }

@@ -2,8 +2,10 @@
 import { ruleId } from "../../config/rules.ts";
 import { amountsByAge } from "../../core/aging.ts";
 import { generationsMax } from "../../core/eviction.ts";
+import { savedBytes } from "../../core/saved.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { EvictPlan } from "./backend.ts";
+import { outlookOf, type OutlookView } from "./outlook.ts";
 import type { MemcgRunOutcome } from "./run.ts";
 import type { TargetState } from "./registry.ts";
 import type { BackendName, EvictedStatus, GenerationStatus, MemcgRunReport, TargetStatus } from "../status.ts";
@@ -15,6 +17,7 @@ export interface TargetView {
   readonly backend: BackendName;
   /** Milliseconds until the target's next run; null when it has none. */
   readonly nextRunMs: (target: TargetState) => number | null;
+  readonly outlook: OutlookView;
 }
 
 /** A target as status shows it. */
@@ -22,6 +25,7 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
   const { cgroup } = target;
   const bytes = (pages: number): number => pages * view.pageBytes;
   const nextRunMs = view.nextRunMs(target);
+  const outlook = outlookOf(target, view.outlook);
   return {
     path: displayPath(cgroup.path),
     node: target.node,
@@ -29,6 +33,11 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
     generations: view.backend === "lru_gen" ? generationStatus(target, view.pageBytes) : null,
     size_bytes: bytes(target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file")),
     cold_bytes: coldBytes(target, view.pageBytes),
+    candidate_bytes: bytes(outlook.candidatePages),
+    candidate_age_secs: target.inactive !== null || outlook.ageMs === null ? null : outlook.ageMs / 1000,
+    why_not: outlook.whyNot,
+    next_eviction_secs:
+      outlook.nextEvictionMs === null ? null : Math.max(0, outlook.nextEvictionMs - view.outlook.nowMs) / 1000,
     settings: target.settings,
     rule: target.rule === null ? null : ruleId(target.rule),
     pressure_source: cgroup.pressureSource === null ? null : displayPath(cgroup.pressureSource),
@@ -43,6 +52,7 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
       file_bytes: bytes(target.lastEvictedFilePages),
     },
     refaulted_bytes: target.settings.refault_percent_limit === 0 ? null : bytes(target.refaultedPages),
+    saved_bytes: savedBytes(bytes(target.evictedPages), bytes(target.refaultedPages)),
     sit_out: cgroup.refault.leftEvictions,
     pace: {
       period_secs: target.periodMs / 1000,
