@@ -136,8 +136,10 @@ describe("status commands", () => {
       args: ["status"],
       code: 0,
       stdout: [
-        `mem-agent ${version}  ok  up`,
-        /^Saved now {5}62\.0 MiB; evicted 64\.0 MiB, came back 2\.0 MiB$/m,
+        `mem-agent ${version}  ok   up`,
+        /^Saved now {5}62\.0 MiB {3}evicted 64\.0 MiB, came back 2\.0 MiB {3}free for the host 400 MiB of 512 MiB$/m,
+        /^Next {10}eviction in about 2 min \(\d\d:\d\d:\d\d\); run in 2 min$/m,
+        /^COLDEST\tCOLD\tSIZE\tAGE\tSAVED\tWHY NOT$/m,
         "/init.scope",
       ],
     },
@@ -146,7 +148,7 @@ describe("status commands", () => {
     { args: ["--addr", "unix:///nowhere/s", "status"], code: 3, stderr: ["mem-agent status: ", "/nowhere/s"] },
     { args: ["--addr=/nowhere/s", "run", "compact"], code: 3, stderr: ["mem-agent run compact: ", "/nowhere/s"] },
     { args: ["--addr", "/nowhere/s"], code: 2, stderr: ['unknown flag "--addr"', "stand behind it"] },
-    { args: ["memcgstatus"], code: 0, stdout: [/^CGROUP .* RULE$/m, "/weird/\\u001b[31mred\\n数据"] },
+    { args: ["memcgstatus"], code: 0, stdout: [/^CGROUP\t.*\tRULE$/m, "/weird/\\u001b[31mred\\n数据"] },
     { args: ["memcgstatus", "--sort", "size", "--top", "1"], code: 0, stdout: ["docker", "1 of 4 targets"] },
     { args: ["memcgstatus", "--path", "/init.*", "--long"], code: 0, stdout: ["untouched for 33 min", "EIO"] },
     { args: ["memcgstatus", "--path", "init.scope/"], code: 0, stdout: ["/init.scope", "1 of 4"] },
@@ -166,7 +168,7 @@ describe("status commands", () => {
     {
       args: ["config", "show"],
       code: 0,
-      stdout: [/^memcg\.period_secs +7 +socket$/m, /^\/weird\/\*\*: memcg\.disabled/m],
+      stdout: [/^memcg\.period_secs\t7\tsocket$/m, /^\/weird\/\*\*: memcg\.disabled/m],
     },
     { args: ["metrics"], code: 0, stdout: [/^# TYPE mem_agent_/m] },
   ]);
@@ -206,7 +208,7 @@ describe("status commands", () => {
     daemon.face.wrongFile = false;
     expect(stdout).toContain("1 warning");
     expect(stdout).toContain("mem-agent config check /etc/mem-agent.toml");
-    expect(stdout).toContain("/etc/mem-agent.toml:3:1: memcg.swap");
+    expect(stdout).toContain("memcg.swap: 3 is not true or false");
   });
 });
 

@@ -68,7 +68,7 @@ const right = { align: "right", cut: null } as const;
 
 function targetColumns(terminal: Terminal): Column<TargetStatus>[] {
   return [
-    { title: "CGROUP", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => escapeControls(path) },
+    { title: "CGROUP", align: "left", cut: "middle", leaveOut: null, cell: ({ path }) => escapeControls(path) },
     { title: "NODE", ...right, leaveOut: 3, cell: ({ node }) => String(node) },
     { title: "SIZE", ...right, leaveOut: null, cell: (target) => bytesCell(target.size_bytes) },
     { title: "COLD", ...right, leaveOut: null, cell: (target) => bytesCell(evictedSum(target.cold_bytes)) },
@@ -100,7 +100,7 @@ function targetColumns(terminal: Terminal): Column<TargetStatus>[] {
     {
       title: "RULE",
       align: "left",
-      cut: "start",
+      cut: "middle",
       leaveOut: 10,
       cell: ({ rule }) => (rule === null ? "-" : escapeControls(rule)),
     },

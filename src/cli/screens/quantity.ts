@@ -1,4 +1,5 @@
 /** Counts, times and short spans, as the screens show them. */
+import { bytesText } from "../../base/units.ts";
 
 /** The largest unit alone, for narrow columns: `48s`, `4m`, `3d`. */
 export function shortSpanText(seconds: number): string {
@@ -6,6 +7,17 @@ export function shortSpanText(seconds: number): string {
   if (seconds < 99.5 * 60) return `${Math.round(seconds / 60)}m`;
   if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)}h`;
   return `${Math.round(seconds / 86_400)}d`;
+}
+
+/** The largest unit alone, in words: `24 s`, `4 min`, `3 h`, `2 d`. */
+export function ageText(seconds: number): string {
+  return shortSpanText(seconds).replace(/\D+$/, (unit) => ` ${unit === "m" ? "min" : unit}`);
+}
+
+/** Bytes over time, `1.2 GiB·h`; empty below a MiB for an hour. */
+export function byteHoursText(byteSecs: number): string {
+  const bytes = byteSecs / 3600;
+  return bytes < 1024 * 1024 ? "" : `${bytesText(bytes)}·h so far`;
 }
 
 /** `1 target`, `2 targets`. */

@@ -22,7 +22,7 @@ function movedBytes(one: Pick<TopTarget, "evicted_bytes" | "would_evict_bytes">)
 const right = { align: "right", cut: null } as const;
 
 const topColumns: readonly Column<TopTarget>[] = [
-  { title: "CGROUP", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => escapeControls(path) },
+  { title: "CGROUP", align: "left", cut: "middle", leaveOut: null, cell: ({ path }) => escapeControls(path) },
   { title: "NODE", ...right, leaveOut: 1, cell: ({ node }) => String(node) },
   { title: "ANON", ...right, leaveOut: null, cell: (one) => bytesCell(movedBytes(one).anon_bytes) },
   { title: "FILE", ...right, leaveOut: null, cell: (one) => bytesCell(movedBytes(one).file_bytes) },

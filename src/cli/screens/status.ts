@@ -1,162 +1,176 @@
-/** `status`: what a person wants to know first, on one screen. */
+/** `status`: does it work, what does it give, and why not more, on one screen. A line with nothing to say is left out. */
 import { escapeControls } from "../../base/log-line.ts";
 import { bytesText, percentText, spanText } from "../../base/units.ts";
-import type { AgentStatus, MemcgStatus, OwnCost, TargetStatus, Warning } from "../../agent/status.ts";
-import { compactRunText, compactSummary, freeText } from "./compact.ts";
-import { generationsCell } from "./generations.ts";
-import {
-  backendLines,
-  bytesCell,
-  endCell,
-  endedSummary,
-  evictedSum,
-  memcgSummary,
-  savedText,
-  selectTargets,
-  standInLines,
-} from "./memcg.ts";
-import { clockText, countText } from "./quantity.ts";
-import { countsText, fieldLines, heading, joinParts } from "./screen.ts";
+import type {
+  AgentStatus,
+  CompactStatus,
+  FreeStatus,
+  MemcgStatus,
+  MemcgSummary,
+  OwnCost,
+  TargetStatus,
+} from "../../agent/status.ts";
+import { bytesCell, endedSummary, evictedSum } from "./memcg.ts";
+import { nextText, whyNotSummary, whyNotText } from "./outlook.ts";
+import { ageText, byteHoursText, clockText, countText } from "./quantity.ts";
+import { columnLines, fieldLines, heading, joinParts } from "./screen.ts";
 import { renderTable, type Column } from "./table.ts";
 import { paint, type Terminal } from "./terminal.ts";
-import { textWidth } from "./text.ts";
+import { padText, textWidth } from "./text.ts";
 
-const coldestTop = 5;
+const coldestMax = 10;
+const coldestMin = 3;
+const warningsMax = 3;
 
 export interface StatusScreen {
   readonly status: AgentStatus;
-  /** For the cgroups with most cold memory; null where it is not asked for. */
+  /** For the cgroups with most to give; null where it is not asked for. */
   readonly memcg: MemcgStatus | null;
   readonly nowMs: number;
 }
 
-export function renderStatus({ status, memcg, nowMs }: StatusScreen, terminal: Terminal): string[] {
+export function renderStatus(screen: StatusScreen, terminal: Terminal): string[] {
+  const lines = statusLines(screen, terminal);
+  const room = terminal.rows === null ? coldestMax : Math.min(coldestMax, terminal.rows - lines.length - 2);
+  return [...lines, ...coldestLines(screen.memcg?.targets ?? [], Math.max(coldestMin, room), terminal)];
+}
+
+/** All but the table. */
+export function statusLines({ status, memcg, nowMs }: StatusScreen, terminal: Terminal): string[] {
+  const { memcg: summary } = status;
+  const optional = (label: string, text: string): string[] => (text === "" ? [] : fieldLines(terminal, label, text));
   return [
-    ...healthLines(status, nowMs, terminal),
-    "",
-    ...memcgLines(status, nowMs, terminal),
-    ...(memcg === null ? [] : standInLines(memcg.targets, terminal)),
-    "",
-    ...compactLines(status, nowMs, terminal),
-    "",
-    ...(memcg === null ? [] : coldestLines(memcg.targets, terminal)),
-    ...agentLines(status, nowMs, terminal),
+    ...headLines(status, terminal),
+    ...warningLines(status, nowMs, terminal),
+    ...savedLines(status, nowMs, terminal),
+    ...optional("Next", nextText(summary, nowMs)),
+    ...optional("Candidates", candidatesText(summary)),
+    ...endedSummary(summary, terminal),
+    ...optional("Why not more", summary.disabled ? "" : whyNotSummary(summary, memcg?.targets ?? null)),
+    ...optional("Compaction", compactionText(status.compact, nowMs)),
+    ...optional("This agent", costText(status.own)),
   ];
 }
 
-function healthLines(status: AgentStatus, nowMs: number, terminal: Terminal): string[] {
-  const well = status.warnings.length === 0 && status.config.problems.length === 0;
-  const health = well
-    ? paint(terminal, "green", "ok")
-    : paint(terminal, "yellow", countText(Math.max(1, status.warnings.length), "warning"));
-  const about = joinParts([
-    `up ${spanText(status.own.uptime_secs)}`,
-    `pid ${status.pid}`,
-    `Linux ${escapeControls(status.kernel.release)}`,
-    status.kernel.cgroup_version === null ? "no memory cgroups" : `cgroup v${status.kernel.cgroup_version}`,
+/** `mem-agent 1.0.0  ok   up 24 s   Linux 6.12.95          lru_gen, cgroup v2`, the end at the right edge. */
+function headLines(status: AgentStatus, terminal: Terminal): string[] {
+  const { memcg, compact, kernel, warnings } = status;
+  const health =
+    warnings.length === 0
+      ? paint(terminal, "green", "ok")
+      : paint(terminal, "yellow", countText(warnings.length, "warning"));
+  const states = [
+    memcg.dry_run ? "dry run" : null,
+    memcg.disabled ? (compact.disabled ? "disabled" : "eviction disabled") : null,
+    compact.disabled && !memcg.disabled ? "compaction disabled" : null,
+  ].filter((state) => state !== null);
+  const state = states.length === 0 ? "" : `  ${paint(terminal, "yellow", states.join(", "))}`;
+  const head = `${heading(terminal, `mem-agent ${status.version}`)}  ${health}${state}`;
+  const about = `up ${spanText(Math.round(status.own.uptime_secs))}   Linux ${escapeControls(kernel.release)}`;
+  const ways = joinParts([
+    memcg.disabled ? null : memcg.backend,
+    kernel.cgroup_version === null ? "no memory cgroups" : `cgroup v${kernel.cgroup_version}`,
   ]);
-  const head = `${heading(terminal, `mem-agent ${status.version}`)}  ${health}`;
-  const dimmed = paint(terminal, "dim", about);
-  const fits = terminal.columns === null || textWidth(`${head}  ${about}`) <= terminal.columns;
-  const lines = fits ? [`${head}  ${dimmed}`] : [head, dimmed];
-  for (const warning of status.warnings) lines.push(...warningLines(warning, nowMs, terminal));
-  for (const problem of status.config.problems)
-    lines.push(...fieldLines(terminal, "Problem", escapeControls(problem), "yellow"));
-  return lines;
+  const left = `${head}   ${paint(terminal, "dim", about)}`;
+  const room = (terminal.columns ?? 0) - textWidth(left);
+  if (terminal.columns === null) return [`${left}   ${ways}`];
+  if (room >= textWidth(ways) + 2) return [left + paint(terminal, "dim", padText(ways, room, "right"))];
+  return room >= 0 ? [left] : [head, paint(terminal, "dim", about)];
 }
 
-function warningLines(warning: Warning, nowMs: number, terminal: Terminal): string[] {
-  const text = `${escapeControls(warning.message)} (${warning.key}, since ${clockText(warning.since, nowMs)})`;
-  return [
-    ...fieldLines(terminal, "Warning", text, "yellow"),
-    ...(warning.remedy === null ? [] : fieldLines(terminal, "  remedy", escapeControls(warning.remedy))),
-  ];
-}
-
-function memcgLines(status: AgentStatus, nowMs: number, terminal: Terminal): string[] {
-  const { memcg } = status;
-  const { last_run: last } = memcg;
-  const lines = fieldLines(terminal, "Saved now", savedText(memcg), "bold");
-  lines.push(...fieldLines(terminal, "Memory", memcgSummary(memcg)));
-  lines.push(...backendLines(memcg, terminal), ...endedSummary(memcg, terminal));
-  if (last === null) return [...lines, ...fieldLines(terminal, "  last run", "none yet")];
-  const moved = last.would_evict_bytes ?? last.evicted_bytes;
-  const text = joinParts([
-    `${clockText(last.started, nowMs)}: ${bytesText(evictedSum(moved))} ${last.dry_run ? "would be evicted" : "evicted"}`,
-    countText(last.targets, "target"),
-    `${last.aged} aged`,
-    last.skipped > 0 ? `${last.skipped} skipped` : null,
-    `took ${spanText(last.wall_secs)}`,
-  ]);
-  lines.push(...fieldLines(terminal, "  last run", text));
-  const ended = countsText(last.ends);
-  if (ended !== "") lines.push(...fieldLines(terminal, "  ended", ended));
-  return lines;
-}
-
-function compactLines(status: AgentStatus, nowMs: number, terminal: Terminal): string[] {
-  const { compact } = status;
-  const lines = fieldLines(terminal, "Compaction", compactSummary(compact));
-  if (compact.last_run !== null)
-    lines.push(...fieldLines(terminal, "  last run", compactRunText(compact.last_run, nowMs)));
-  if (compact.free !== null) {
-    lines.push(
-      ...fieldLines(terminal, "  free", freeText(compact.free, compact.settings.order, compact.reporting_order)),
+/** What is wrong, with the command that fixes it. */
+function warningLines({ warnings }: AgentStatus, nowMs: number, terminal: Terminal): string[] {
+  const lines = warnings.slice(0, warningsMax).flatMap(({ message, remedy, since }) => {
+    const fix = remedy === null ? "" : `; fix it with: ${escapeControls(remedy)}`;
+    return fieldLines(
+      terminal,
+      "Warning",
+      `${escapeControls(message)} (since ${clockText(since, nowMs)})${fix}`,
+      "yellow",
     );
+  });
+  const more = warnings.length - warningsMax;
+  return more <= 0 ? lines : [...lines, ...fieldLines(terminal, "", `${more} more: mem-agent doctor`, "yellow")];
+}
+
+function savedLines({ memcg, compact }: AgentStatus, nowMs: number, terminal: Terminal): string[] {
+  const { evicted_bytes: evicted, refaulted_bytes: back, saved_bytes: saved, last_run: last } = memcg;
+  if (memcg.dry_run) {
+    const would = last?.would_evict_bytes ?? null;
+    const when =
+      last === null ? "no run yet" : `by the run of ${clockText(last.started, nowMs)}; a dry run evicts nothing`;
+    const amount = would === null ? "-" : bytesText(evictedSum(would));
+    return columnLines(terminal, "Would save", [amount, when, freeText(compact.free)]);
   }
-  return lines;
+  const returned = back === null ? "what came back is not counted" : `came back ${bytesText(back)}`;
+  const parts = [bytesText(saved), `evicted ${bytesText(evictedSum(evicted))}, ${returned}`, freeText(compact.free)];
+  return columnLines(terminal, "Saved now", [...parts, byteHoursText(memcg.saved_byte_seconds)]);
+}
+
+function freeText(free: FreeStatus | null): string {
+  if (free === null) return "";
+  if (free.reportable_bytes === null) return `free ${bytesText(free.free_bytes)}, none reported to a host`;
+  return `free for the host ${bytesText(free.reportable_bytes)} of ${bytesText(free.free_bytes)}`;
+}
+
+function candidatesText({ candidates, disabled }: MemcgSummary): string {
+  const { bytes, targets, youngest_age_secs: age } = candidates;
+  if (disabled || bytes === 0) return "";
+  const youngest = age === null ? "" : `, youngest ${ageText(age)}`;
+  return `${bytesText(bytes)} in ${countText(targets, "cgroup")}${youngest}`;
+}
+
+function compactionText(
+  { last_compaction: last, running, compactions, reporting_order }: CompactStatus,
+  nowMs: number,
+): string {
+  if (running) return "under way";
+  if (last === null) return "";
+  const { before, after, end } = last;
+  const gained =
+    before === null || after === null
+      ? null
+      : reporting_order === null || before.reportable_bytes === null || after.reportable_bytes === null
+        ? `wanted blocks ${bytesText(before.order_bytes)} to ${bytesText(after.order_bytes)}`
+        : `reportable ${bytesText(before.reportable_bytes)} to ${bytesText(after.reportable_bytes)}`;
+  const told = `${end ?? "running"} after ${spanText(last.wall_secs)}`;
+  return joinParts([
+    countText(compactions, "compaction"),
+    `the last ${clockText(last.started, nowMs)}: ${told}`,
+    gained,
+  ]);
+}
+
+/** `takes 11 MiB, 0.1 % of a CPU` */
+function costText(own: OwnCost): string {
+  const bytes = own.charged_bytes ?? own.private_bytes;
+  const cpuSecs = own.cpu_user_secs + own.cpu_system_secs;
+  const cpu = own.uptime_secs > 0 ? `${percentText((cpuSecs / own.uptime_secs) * 100)} of a CPU` : null;
+  const text = joinParts([bytes === null ? null : bytesText(bytes), cpu]);
+  return text === "" ? "" : `takes ${text}`;
 }
 
 const right = { align: "right", cut: null } as const;
 
-function coldestColumns(terminal: Terminal): Column<TargetStatus>[] {
-  return [
-    { title: "COLDEST", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => escapeControls(path) },
-    { title: "COLD", ...right, leaveOut: null, cell: (target) => bytesCell(evictedSum(target.cold_bytes)) },
-    { title: "SIZE", ...right, leaveOut: null, cell: (target) => bytesCell(target.size_bytes) },
-    {
-      title: "GENERATIONS",
-      align: "left",
-      cut: null,
-      leaveOut: 1,
-      cell: ({ generations }) => generationsCell(terminal, generations),
-    },
-    { title: "EVICTED", ...right, leaveOut: 3, cell: (target) => bytesCell(evictedSum(target.evicted_bytes)) },
-    { title: "ENDED", align: "left", cut: null, leaveOut: 2, cell: endCell },
-  ];
-}
+const coldestColumns: readonly Column<TargetStatus>[] = [
+  { title: "COLDEST", align: "left", cut: "middle", leaveOut: null, cell: ({ path }) => escapeControls(path) },
+  { title: "COLD", ...right, leaveOut: null, cell: ({ candidate_bytes: bytes }) => bytesCell(bytes) },
+  { title: "SIZE", ...right, leaveOut: null, cell: ({ size_bytes: bytes }) => bytesCell(bytes) },
+  {
+    title: "AGE",
+    ...right,
+    leaveOut: 2,
+    cell: ({ candidate_age_secs: secs }) => (secs === null ? "-" : ageText(secs)),
+  },
+  { title: "SAVED", ...right, leaveOut: 1, cell: ({ saved_bytes: bytes }) => bytesCell(bytes) },
+  { title: "WHY NOT", align: "left", cut: "end", leaveOut: null, cell: whyNotText },
+];
 
-function coldestLines(targets: readonly TargetStatus[], terminal: Terminal): string[] {
-  const coldest = selectTargets(targets, { path: null, sort: "cold", top: coldestTop }).filter(
-    (target) => evictedSum(target.cold_bytes) > 0,
-  );
-  return coldest.length === 0 ? [] : [...renderTable(coldestColumns(terminal), coldest, terminal), ""];
-}
-
-function costText(own: OwnCost): string {
-  const cpuSecs = own.cpu_user_secs + own.cpu_system_secs;
-  const share = own.uptime_secs > 0 ? ` (${percentText((cpuSecs / own.uptime_secs) * 100)})` : "";
-  return joinParts([
-    own.charged_bytes === null ? null : `${bytesText(own.charged_bytes)} of the guest's memory`,
-    own.private_bytes === null ? null : `${bytesText(own.private_bytes)} private`,
-    `CPU ${spanText(cpuSecs)}${share}`,
-    own.threads === null ? null : countText(own.threads, "thread"),
-  ]);
-}
-
-function agentLines(status: AgentStatus, nowMs: number, terminal: Terminal): string[] {
-  const { config } = status;
-  const file = config.file === null ? "no file" : escapeControls(config.file);
-  return [
-    ...fieldLines(terminal, "Own cost", costText(status.own)),
-    ...fieldLines(
-      terminal,
-      "Settings",
-      joinParts([
-        config.loaded === null ? file : `${file} read ${clockText(config.loaded, nowMs)}`,
-        `log level ${status.log_level}`,
-        config.addr === null ? null : escapeControls(config.addr),
-      ]),
-    ),
-  ];
+/** Those with most to give, a blank line above. */
+export function coldestLines(targets: readonly TargetStatus[], rowsMax: number, terminal: Terminal): string[] {
+  const coldest = targets
+    .filter(({ candidate_bytes: bytes }) => bytes > 0)
+    .toSorted((left, right) => right.candidate_bytes - left.candidate_bytes)
+    .slice(0, Math.max(0, rowsMax));
+  return coldest.length === 0 ? [] : ["", ...renderTable(coldestColumns, coldest, terminal)];
 }

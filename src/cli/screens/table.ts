@@ -8,8 +8,8 @@ import { cutText, padText, textWidth } from "./text.ts";
 export interface Column<Row> {
   readonly title: string;
   readonly align: "left" | "right";
-  /** Which end of a cell may be cut; null when the column is always shown whole. */
-  readonly cut: "start" | "end" | null;
+  /** Where a cell may be cut; null when the column is always shown whole. */
+  readonly cut: "middle" | "end" | null;
   /** Columns with the highest number are left out first; null when it always stays. */
   readonly leaveOut: number | null;
   readonly cell: (row: Row) => Cell;
@@ -43,9 +43,8 @@ function paintCell(cell: Cell, terminal: Terminal): string {
 type AnyColumn = Omit<Column<never>, "cell">;
 
 /** The numbers of the columns that are shown, and how wide each is. */
-function layOut(columns: readonly AnyColumn[], widths: readonly number[], room: number | null): Map<number, number> {
+function layOut(columns: readonly AnyColumn[], widths: readonly number[], room: number): Map<number, number> {
   const shown = new Map(widths.map((width, index) => [index, width]));
-  if (room === null) return shown;
   const total = (): number => [...shown.values()].reduce((sum, width) => sum + width, gap.length * (shown.size - 1));
   const cuttable = columns.flatMap((column, index) => (column.cut === null ? [] : [index]));
   const totalWhenCut = (): number =>
@@ -77,9 +76,15 @@ function renderCell(cell: Cell, column: AnyColumn, width: number, terminal: Term
   return column.align === "left" ? painted + blanks : blanks + painted;
 }
 
-/** The lines of a table with a line of titles. In a pipe every column is there and nothing is cut. */
+/**
+ * The lines of a table with a line of titles. In a pipe every column is there, nothing is cut, and a tab ends each cell
+ * but the last, so that `cut -f` and `sort -t` can take them apart.
+ */
 export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], terminal: Terminal): string[] {
   const cells = rows.map((row) => columns.map((column) => column.cell(row)));
+  if (terminal.columns === null) {
+    return [columns.map(({ title }) => title), ...cells.map((row) => row.map(cellText))].map((row) => row.join("\t"));
+  }
   const widths = columns.map((column, index) =>
     cells.reduce((width, row) => Math.max(width, textWidth(cellText(row[index] ?? ""))), textWidth(column.title)),
   );

@@ -10,10 +10,16 @@ export function padText(text: string, columns: number, align: "left" | "right"):
   return align === "left" ? text + blanks : blanks + text;
 }
 
-/** The text cut to at most `columns`, with an ellipsis where something was left out. */
-export function cutText(text: string, columns: number, where: "start" | "end"): string {
+/**
+ * The text cut to at most `columns`, with an ellipsis where something was left out. Names are cut in the middle: those of
+ * containers differ at the end, and what they belong to is at the start.
+ */
+export function cutText(text: string, columns: number, where: "middle" | "end"): string {
   if (columns <= 0) return "";
-  if (where === "start") return Bun.sliceAnsi(text, -columns, undefined, "…");
+  if (where === "middle" && columns > 2 && textWidth(text) > columns) {
+    const tail = Bun.sliceAnsi(text, -Math.floor((columns - 1) / 2));
+    return cutText(text, columns - textWidth(tail), "end") + tail;
+  }
   const cut = Bun.sliceAnsi(text, 0, columns, "…");
   // Bun takes a wide character that begins in the last column, and is then one column above.
   return textWidth(cut) <= columns ? cut : Bun.sliceAnsi(text, 0, columns - 1, "…");

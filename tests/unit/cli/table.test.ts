@@ -10,7 +10,7 @@ interface Row {
 }
 
 const columns: readonly Column<Row>[] = [
-  { title: "PATH", align: "left", cut: "start", leaveOut: null, cell: ({ path }) => path },
+  { title: "PATH", align: "left", cut: "middle", leaveOut: null, cell: ({ path }) => path },
   { title: "SIZE", align: "right", cut: null, leaveOut: null, cell: ({ size }) => styled(size, "red") },
   { title: "NOTE", align: "left", cut: null, leaveOut: 1, cell: ({ note }) => note },
 ];
@@ -25,23 +25,23 @@ function terminal(columns: number, colour = false): Terminal {
 }
 
 describe("renderTable", () => {
-  test("in a pipe everything is there", () => {
+  test("in a pipe everything is there, with tabs between", () => {
     expect(renderTable(columns, rows, plainTerminal)).toEqual([
-      "PATH                                SIZE  NOTE",
-      "/a/rather/long/path/of/a/cgroup  1.5 MiB  x",
-      "/数据                                  0  a note",
+      "PATH\tSIZE\tNOTE",
+      "/a/rather/long/path/of/a/cgroup\t1.5 MiB\tx",
+      "/数据\t0\ta note",
     ]);
   });
 
   test("a narrow terminal cuts what may be cut, and leaves out what still does not fit", () => {
     expect(renderTable(columns, rows, terminal(42))).toEqual([
       "PATH                          SIZE  NOTE",
-      "…er/long/path/of/a/cgroup  1.5 MiB  x",
+      "/a/rather/lo…/of/a/cgroup  1.5 MiB  x",
       "/数据                            0  a note",
     ]);
     expect(renderTable(columns, rows, terminal(30))).toEqual([
       "PATH                      SIZE",
-      "…ong/path/of/a/cgroup  1.5 MiB",
+      "/a/rather/…f/a/cgroup  1.5 MiB",
       "/数据                        0",
     ]);
   });
@@ -56,7 +56,7 @@ describe("renderTable", () => {
   test("colour takes no room", () => {
     const lines = renderTable(columns, rows, terminal(100, true));
     expect(lines[1]).toBe("/a/rather/long/path/of/a/cgroup  \u001b[31m1.5 MiB\u001b[39m  x");
-    const plain = renderTable(columns, rows, plainTerminal);
+    const plain = renderTable(columns, rows, terminal(100));
     expect(lines.map((line) => Bun.stripANSI(line))).toEqual(plain);
   });
 });

@@ -2,14 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { cutText, padText, textWidth, wrapText } from "../../../src/cli/screens/text.ts";
 
 describe("cutText", () => {
-  const rows: readonly [text: string, columns: number, where: "start" | "end", cut: string][] = [
+  const rows: readonly [text: string, columns: number, where: "middle" | "end", cut: string][] = [
     ["/a/b", 4, "end", "/a/b"],
     ["/system.slice/a", 8, "end", "/system…"],
-    ["/system.slice/a", 8, "start", "…slice/a"],
+    ["/system.slice/a", 8, "middle", "/sys…e/a"],
     ["数据数据", 5, "end", "数据…"],
     ["数据数据", 4, "end", "数…"],
-    ["数据数据", 5, "start", "…数据"],
-    ["e\u0301e\u0301e\u0301", 2, "start", "…e\u0301"],
+    ["数据数据", 5, "middle", "数…据"],
+    ["e\u0301e\u0301e\u0301", 2, "middle", "e\u0301…"],
     ["👩‍👩‍👧x", 2, "end", "…"],
     ["abc", 1, "end", "…"],
     ["abc", 0, "end", ""],
