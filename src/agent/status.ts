@@ -108,6 +108,11 @@ export interface MemcgRunReport {
   readonly cpu_secs: number;
   readonly targets: number;
   readonly aged: number;
+  /**
+   * Targets that were aged within so many seconds before, a period or a minute at most: to age them again would say
+   * nothing, and nothing more of them has grown old. Null seconds where there are none.
+   */
+  readonly aged_before: { readonly targets: number; readonly within_secs: number | null };
   readonly skipped: number;
   readonly evicted_bytes: EvictedStatus;
   /** With dry_run: what would have been evicted. */

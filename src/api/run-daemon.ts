@@ -2,13 +2,15 @@
 import { statSync } from "node:fs";
 import { readBootSettings, readSettings } from "../agent/daemon/config-read.ts";
 import { Daemon } from "../agent/daemon/daemon.ts";
+import type { MemcgSummary } from "../agent/status.ts";
 import { Trimmer } from "../agent/daemon/trim.ts";
 import { systemClock, type Timer } from "../base/clock.ts";
 import { Fault, messageOf } from "../base/fault.ts";
 import { Log } from "../base/log.ts";
+import { bytesText } from "../base/units.ts";
 import type { ControlSettings, Settings, SettingsOverrides } from "../config/schema.ts";
 import { firstEvictionMs, paceLimits } from "../core/pace.ts";
-import { ServiceManager, watchdogPeriodMs } from "../system/notify.ts";
+import { logsToJournal, ServiceManager, watchdogPeriodMs } from "../system/notify.ts";
 import { endSwiftly } from "../system/executable-pages.ts";
 import { ControlSocket } from "./control-socket.ts";
 import type { VsockDoor, VsockDoorOptions } from "./vsock-door.ts";
@@ -45,7 +47,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   const log = new Log({
     ...logSettings,
     descriptor: standardError,
-    journal: environment["JOURNAL_STREAM"] !== undefined,
+    journal: logsToJournal(environment),
     clock: systemClock,
   });
   const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
@@ -86,6 +88,7 @@ function logFirstEviction(log: Log, memcg: Settings["memcg"], dryRun: boolean): 
     idle_in_secs: restMs / 1000,
     period_min_secs: memcg.period_min_secs,
     period_secs: memcg.period_secs,
+    see: "mem-agent status",
   });
 }
 
@@ -191,12 +194,27 @@ async function serveUntil(
     keepHouse();
     void daemon.hangUp();
   });
-  manager?.notify("READY=1");
+  const standing = (): string => `STATUS=${standingText(daemon.memcgSummary(), systemClock.wallMs())}`;
+  manager?.notify("READY=1", standing());
+  if (manager !== null) {
+    daemon.onEvent(({ event }) => {
+      if (event === "memcg_run" || event === "giveback") manager.notify(standing());
+    }, "but_targets");
+  }
   const signal = await end;
   for (const timer of timers) timer.cancel();
   manager?.notify("STOPPING=1");
   manager?.[Symbol.dispose]();
   return signal;
+}
+
+/** For `systemctl status`: `saved 62.0 MiB, next eviction about 14:02:10`. Local time. */
+export function standingText(memcg: MemcgSummary, wallMs: number): string {
+  if (memcg.disabled) return "eviction is disabled";
+  const saved = memcg.dry_run ? "dry run" : `saved ${bytesText(memcg.saved_bytes)}`;
+  const secs = memcg.next_eviction_secs;
+  if (secs === null) return `${saved}, nothing to evict yet`;
+  return `${saved}, next eviction about ${new Date(wallMs + secs * 1000).toTimeString().slice(0, 8)}`;
 }
 
 function serviceManager(environment: RunDaemonOptions["environment"], log: Log): ServiceManager | null {

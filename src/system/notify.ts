@@ -4,13 +4,14 @@
  * One datagram on the unix socket that NOTIFY_SOCKET names (an absolute path, or `@name` for an abstract one). Bun has
  * no unix datagrams, so that libc's socket(2) and sendto(2) send it.
  */
-import { closeSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { Fault } from "../base/fault.ts";
 import { addressFamilyUnix, datagramSocket, sendDatagram } from "./libc.ts";
 
 /** `sun_family` comes before the path; see unix(7). */
 const pathOffset = 2;
 const pathBytesMax = 108;
+const standardError = 2;
 
 /** The `struct sockaddr_un` for a NOTIFY_SOCKET, or null for a text that names none. Pure. */
 export function notifyAddress(name: string): Uint8Array | null {
@@ -60,6 +61,25 @@ export class ServiceManager implements Disposable {
     if (this.#fd === null) return;
     closeSync(this.#fd);
     this.#fd = null;
+  }
+}
+
+/**
+ * Whether a stream of this device and inode leads to the journal: JOURNAL_STREAM names both, `8:12345`, and is inherited
+ * by what has its output elsewhere; see systemd.exec(5). Pure.
+ */
+export function isJournal(text: string | undefined, stream: { readonly dev: number; readonly ino: number }): boolean {
+  return text === `${stream.dev}:${stream.ino}`;
+}
+
+/** Whether standard error leads to the journal. */
+export function logsToJournal(environment: Readonly<Record<string, string | undefined>>): boolean {
+  const text = environment["JOURNAL_STREAM"];
+  if (text === undefined) return false;
+  try {
+    return isJournal(text, fstatSync(standardError));
+  } catch {
+    return false;
   }
 }
 

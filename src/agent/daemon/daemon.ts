@@ -23,7 +23,15 @@ import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCost } from "../own-cost.ts";
 import { readPrerequisiteFacts } from "../doctor/facts.ts";
-import type { AgentStatus, CompactStatus, GivebackReport, HistoryStatus, MemcgStatus, RunReport } from "../status.ts";
+import type {
+  AgentStatus,
+  CompactStatus,
+  GivebackReport,
+  HistoryStatus,
+  MemcgStatus,
+  MemcgSummary,
+  RunReport,
+} from "../status.ts";
 import type { GivebackRequest } from "../giveback.ts";
 
 export interface DaemonOptions {
@@ -229,6 +237,11 @@ export class Daemon implements DaemonFace {
       page_bytes: pageBytes(),
       lru_gen_mask: facts.lruGenMask === null ? null : maskText(facts.lruGenMask),
     };
+  }
+
+  /** The part of `status` that costs nothing to tell. */
+  memcgSummary(): MemcgSummary {
+    return this.#agent.memcgSummary();
   }
 
   memcgStatus(): MemcgStatus {

@@ -6,7 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import { isFault, messageOf, nullIfFault } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MemcgSettings } from "../../config/schema.ts";
-import { decideAging } from "../../core/aging.ts";
+import { agingIntervalMsMax, decideAging } from "../../core/aging.ts";
 import {
   decidePace,
   judgePace,
@@ -67,6 +67,8 @@ export interface MemcgRunOutcome {
   readonly ends: Record<EndReason, number>;
   readonly endOf: ReadonlyMap<TargetState, EndReason>;
   readonly aged: number;
+  /** Targets that were aged so short a time before that they were left out, and the longest such time. */
+  readonly agedBefore: { readonly targets: number; readonly withinMs: number };
   readonly skipped: number;
   readonly batches: number;
   /** What was evicted, or with dryRun would have been. */
@@ -100,6 +102,7 @@ class MemcgRun {
   readonly #bounds: Bounds;
   /** Their waiting period had too much pressure. */
   readonly #skipped = new Set<TargetState>();
+  readonly #agedBefore = { targets: 0, withinMs: 0 };
 
   constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
     this.#machinery = machinery;
@@ -127,6 +130,7 @@ class MemcgRun {
       ends: this.#ends,
       endOf: this.#endOf,
       aged,
+      agedBefore: this.#agedBefore,
       skipped: this.#skipped.size,
       batches,
       plans: this.#plans,
@@ -210,7 +214,10 @@ class MemcgRun {
   async #age(targets: readonly TargetState[]): Promise<number> {
     const due = targets.filter((target) => {
       const { periodMs, youngestAgeMs } = target;
-      return decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "age";
+      if (decideAging({ youngestAgeMs, periodMs, toleranceMs: toleranceMs(periodMs) }).do === "age") return true;
+      this.#agedBefore.targets++;
+      this.#agedBefore.withinMs = Math.max(this.#agedBefore.withinMs, Math.min(agingIntervalMsMax, periodMs));
+      return false;
     });
     const { backend, registry } = this.#machinery;
     const { aged, failed } = await backend.age(due, () => {

@@ -125,6 +125,10 @@ export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRu
     cpu_secs: facts.cpuMs / 1000,
     targets: outcome.targets.length,
     aged: outcome.aged,
+    aged_before: {
+      targets: outcome.agedBefore.targets,
+      within_secs: outcome.agedBefore.targets === 0 ? null : outcome.agedBefore.withinMs / 1000,
+    },
     skipped: outcome.skipped,
     evicted_bytes: sum([...planned.map(([target]) => evictedOf(target)), ...(dryRun ? [] : [ended])]),
     would_evict_bytes: dryRun ? sum([...planned.map(([, plan]) => forecastOf(plan)), ended]) : null,

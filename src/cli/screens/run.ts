@@ -31,6 +31,7 @@ const topColumns: readonly Column<TopTarget>[] = [
 
 function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
   const moved = movedBytes(report);
+  const { aged_before: before } = report;
   const verb = report.dry_run ? "Would evict" : "Evicted";
   const lines = [
     ...fieldLines(
@@ -45,6 +46,7 @@ function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
       joinParts([
         String(report.targets),
         `${report.aged} aged`,
+        before.targets === 0 ? null : `${before.targets} aged less than ${before.within_secs ?? 0} s ago`,
         `${report.skipped} skipped`,
         countsText(report.ends) === "" ? null : `ended with ${countsText(report.ends)}`,
       ]),

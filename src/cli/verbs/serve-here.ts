@@ -3,6 +3,7 @@ import { runDaemon } from "../../api/run-daemon.ts";
 import { isFault } from "../../base/fault.ts";
 import { exitCodes } from "../failure.ts";
 import { forgetHandover, type ServeOptions } from "../handover.ts";
+import { logsToJournal } from "../../system/notify.ts";
 import { complain } from "../output.ts";
 import { version } from "../version.ts";
 
@@ -15,7 +16,9 @@ export async function serveHere(options: ServeOptions): Promise<number> {
     return await runDaemon({ ...options, version, environment: process.env });
   } catch (error) {
     if (!isFault(error)) throw error;
-    for (const problem of error.problems) complain(`mem-agent serve: ${problem}`);
+    // journald takes a line's priority from its start; see sd-daemon(3).
+    const priority = logsToJournal(process.env) ? "<3>" : "";
+    for (const problem of error.problems) complain(`${priority}mem-agent serve: ${problem}`);
     return exitCodes.failed;
   }
 }

@@ -22,6 +22,16 @@ describe("a run", () => {
     expect(serving.target("/a")).toMatchObject({ last_end: "evicted", last_error: null });
   });
 
+  test("says how many targets were aged just before, and so are not aged again", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel, { period_secs: 20 });
+    expect((await serving.run()).aged_before).toEqual({ targets: 0, within_secs: null });
+    kernel.clock.advance(5_000);
+    const report = await serving.service.run(true, false);
+    expect(report).toMatchObject({ aged: 0, aged_before: { targets: 2, within_secs: 20 } });
+  });
+
   test("ages the rest when one command of the write is refused", async () => {
     using kernel = new MemcgKernel();
     for (const path of ["/a", "/b", "/c"]) kernel.add(path, cold);

@@ -28,6 +28,7 @@ export function memcgReport(report: Partial<MemcgRunReport> = {}): MemcgRunRepor
     cpu_secs: 0.25,
     targets: 2,
     aged: 2,
+    aged_before: { targets: 0, within_secs: null },
     skipped: 0,
     evicted_bytes: { anon_bytes: 0, file_bytes: 64 * mebi },
     would_evict_bytes: null,

@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { datagramSocket } from "../../../src/system/libc.ts";
-import { notifyAddress, ServiceManager, watchdogPeriodMs } from "../../../src/system/notify.ts";
+import { isJournal, notifyAddress, ServiceManager, watchdogPeriodMs } from "../../../src/system/notify.ts";
 
 describe("notifyAddress", () => {
   const rows: readonly [string, string | null][] = [
@@ -98,4 +98,15 @@ describe("ServiceManager", () => {
     expect(ServiceManager.fromEnvironment({ NOTIFY_SOCKET: "" })).toBeNull();
     expect(() => ServiceManager.fromEnvironment({ NOTIFY_SOCKET: "vsock:2:1" })).toThrow("cannot notify");
   });
+});
+
+describe("whether standard error leads to the journal", () => {
+  const stream = { dev: 8, ino: 12_345 };
+  const rows: readonly [text: string | undefined, is: boolean][] = [
+    ["8:12345", true],
+    ["8:99", false],
+    ["", false],
+    [undefined, false],
+  ];
+  for (const [text, is] of rows) test(String(text), () => expect(isJournal(text, stream)).toBe(is));
 });
