@@ -130,7 +130,10 @@ const commands: readonly Command[] = [
     "status",
     "health, what was given back, what is due next",
     {
-      watch: { type: "boolean", description: "keep it live, with a chart of the last minutes; Ctrl-C ends it" },
+      watch: {
+        type: "boolean",
+        description: "keep it live, with charts of the last 24 hours; q ends it, ? lists the keys",
+      },
       ...json,
       ...addr,
     },

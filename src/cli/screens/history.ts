@@ -40,7 +40,8 @@ function joined(first: Minute, next: Minute): Minute {
   };
 }
 
-function columnsOf(nowMs: number): Column<Minute>[] {
+/** A row of history; times are shown against `nowMs`. */
+export function historyColumns(nowMs: number): Column<Minute>[] {
   const right = { align: "right", cut: null } as const;
   return [
     { title: "FROM", align: "left", cut: null, leaveOut: null, cell: ({ start }) => clockText(start, nowMs) },
@@ -80,6 +81,6 @@ export function renderHistory(
     ),
     ...fieldLines(terminal, "Steps", `${countText(step, "minute")} a row; rows in which nothing ran are left out`),
     "",
-    ...renderTable(columnsOf(nowMs), rows, terminal),
+    ...renderTable(historyColumns(nowMs), rows, terminal),
   ];
 }

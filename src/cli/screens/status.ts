@@ -21,12 +21,15 @@ import { padText, textWidth } from "./text.ts";
 const coldestMax = 10;
 const coldestMin = 3;
 const warningsMax = 3;
+const problemsMax = 5;
 
 export interface StatusScreen {
   readonly status: AgentStatus;
   /** For the cgroups with most to give; null where it is not asked for. */
   readonly memcg: MemcgStatus | null;
   readonly nowMs: number;
+  /** Only what changes from minute to minute. */
+  readonly brief?: boolean;
 }
 
 export function renderStatus(screen: StatusScreen, terminal: Terminal): string[] {
@@ -36,7 +39,7 @@ export function renderStatus(screen: StatusScreen, terminal: Terminal): string[]
 }
 
 /** All but the table. */
-export function statusLines({ status, memcg, nowMs }: StatusScreen, terminal: Terminal): string[] {
+export function statusLines({ status, memcg, nowMs, brief = false }: StatusScreen, terminal: Terminal): string[] {
   const { memcg: summary } = status;
   const optional = (label: string, text: string): string[] => (text === "" ? [] : fieldLines(terminal, label, text));
   return [
@@ -47,8 +50,8 @@ export function statusLines({ status, memcg, nowMs }: StatusScreen, terminal: Te
     ...optional("Candidates", candidatesText(summary)),
     ...endedSummary(summary, terminal),
     ...optional("Why not more", summary.disabled ? "" : whyNotSummary(summary, memcg?.targets ?? null)),
-    ...optional("Compaction", compactionText(status.compact, nowMs)),
-    ...optional("This agent", costText(status.own)),
+    ...(brief ? [] : optional("Compaction", compactionText(status.compact, nowMs))),
+    ...(brief ? [] : optional("This agent", costText(status.own))),
   ];
 }
 
@@ -79,7 +82,7 @@ function headLines(status: AgentStatus, terminal: Terminal): string[] {
 }
 
 /** What is wrong, with the command that fixes it. */
-function warningLines({ warnings }: AgentStatus, nowMs: number, terminal: Terminal): string[] {
+function warningLines({ warnings, config }: AgentStatus, nowMs: number, terminal: Terminal): string[] {
   const lines = warnings.slice(0, warningsMax).flatMap(({ message, remedy, since }) => {
     const fix = remedy === null ? "" : `; fix it with: ${escapeControls(remedy)}`;
     return fieldLines(
@@ -89,6 +92,9 @@ function warningLines({ warnings }: AgentStatus, nowMs: number, terminal: Termin
       "yellow",
     );
   });
+  // The first problem of the file is in its warning.
+  for (const problem of config.problems.slice(1, 1 + problemsMax))
+    lines.push(...fieldLines(terminal, "", escapeControls(problem), "yellow"));
   const more = warnings.length - warningsMax;
   return more <= 0 ? lines : [...lines, ...fieldLines(terminal, "", `${more} more: mem-agent doctor`, "yellow")];
 }
@@ -166,11 +172,26 @@ const coldestColumns: readonly Column<TargetStatus>[] = [
   { title: "WHY NOT", align: "left", cut: "end", leaveOut: null, cell: whyNotText },
 ];
 
-/** Those with most to give, a blank line above. */
-export function coldestLines(targets: readonly TargetStatus[], rowsMax: number, terminal: Terminal): string[] {
+export const coldestSorts = ["cold", "size", "saved", "path"] as const;
+export type ColdestSort = (typeof coldestSorts)[number];
+
+const coldestKeys: Readonly<Record<Exclude<ColdestSort, "path">, (target: TargetStatus) => number>> = {
+  cold: (target) => target.candidate_bytes,
+  size: (target) => target.size_bytes,
+  saved: (target) => target.saved_bytes,
+};
+
+/** Those with most to give, or by what else they are sorted, a blank line above. */
+export function coldestLines(
+  targets: readonly TargetStatus[],
+  rowsMax: number,
+  terminal: Terminal,
+  sort: ColdestSort = "cold",
+): string[] {
+  const key = sort === "path" ? null : coldestKeys[sort];
   const coldest = targets
-    .filter(({ candidate_bytes: bytes }) => bytes > 0)
-    .toSorted((left, right) => right.candidate_bytes - left.candidate_bytes)
+    .filter((target) => (key === null ? target.size_bytes : key(target)) > 0)
+    .toSorted((left, right) => (key === null ? (left.path < right.path ? -1 : 1) : key(right) - key(left)))
     .slice(0, Math.max(0, rowsMax));
   return coldest.length === 0 ? [] : ["", ...renderTable(coldestColumns, coldest, terminal)];
 }

@@ -1,24 +1,21 @@
 /**
- * `status --watch`: the status screen live in place, with charts of the last minutes. In a pipe one status after the
- * other, as text or as one JSON object a line.
+ * `status --watch`: live in place, with the last day as charts. In a pipe one status after the other, as text or as one
+ * JSON object a line.
  */
-import type { AgentStatus, MemcgStatus } from "../../agent/status.ts";
+import type { AgentStatus } from "../../agent/status.ts";
 import { sleep, systemClock } from "../../base/clock.ts";
-import { bytesText } from "../../base/units.ts";
 import { ask } from "../ask.ts";
-import { type ChartAbout, renderChart, type Sample } from "../screens/chart.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { type Invocation, isOn } from "../invocation.ts";
-import { evictedSum } from "../screens/memcg.ts";
 import { writeLines, writeOut } from "../output.ts";
 import { renderStatus } from "../screens/status.ts";
-import { paint, type Terminal, terminalOf } from "../screens/terminal.ts";
-import { cutText } from "../screens/text.ts";
+import { type Terminal, terminalOf } from "../screens/terminal.ts";
+import { afterKey, firstView, keysOf, renderWatch, type Watched, type WatchView } from "../screens/watch.ts";
 
 const lookMs = 2000;
-/** The list of all cgroups is long where there are many: it is asked for more seldom. */
+/** The list of all cgroups is long where there are many, and a minute of history takes a minute. */
 const looksPerMemcg = 5;
-const spanSecs = 300;
+const looksPerHistory = 30;
 
 export async function watchStatus(invocation: Invocation): Promise<number> {
   // The first answer decides: without a daemon there is nothing to watch.
@@ -38,38 +35,65 @@ async function watchInPipe(invocation: Invocation, first: AgentStatus): Promise<
   }
 }
 
-interface Watched {
-  status: AgentStatus;
-  memcg: MemcgStatus | null;
-  /** Why the last look failed, null when it did not. */
-  trouble: string | null;
-  readonly evicted: Sample[];
-  readonly free: Sample[];
-}
-
 async function watchOnTerminal(invocation: Invocation, first: AgentStatus): Promise<number> {
-  const watched: Watched = { status: first, memcg: null, trouble: null, evicted: [], free: [] };
-  const stop = new AbortController();
-  const draw = (): void => {
-    const terminal = terminalOf(process.stdout, invocation.environment);
-    writeOut(frame(renderWatched(watched, performance.now(), Date.now(), terminal), terminal));
+  let watched: Watched = { status: first, memcg: null, history: null, unanswered: null };
+  let view: WatchView = firstView;
+  let looks = 0;
+  let pause = new AbortController();
+  const stop = Promise.withResolvers<null>();
+  const terminal = (): Terminal => terminalOf(process.stdout, invocation.environment);
+  const draw = (): void => writeOut(frame(renderWatch(watched, view, Date.now(), terminal()), terminal()));
+  let ended = false;
+  const end = (): void => {
+    ended = true;
+    pause.abort();
+    stop.resolve(null);
   };
-  const onStop = (): void => stop.abort();
-  process.on("SIGINT", onStop);
-  process.on("SIGTERM", onStop);
+  using _keys = listenForKeys((text) => {
+    for (const key of keysOf(text)) {
+      if (key === "quit") return end();
+      if (key === "refresh") {
+        looks = 0;
+        pause.abort();
+      }
+      view = afterKey(view, key, terminal());
+    }
+    draw();
+  });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, end);
   process.stdout.on("resize", draw);
   writeOut(enterScreen);
   try {
-    for (let looks = 0; !stop.signal.aborted; looks++) {
-      if (looks > 0) await look(invocation, watched);
-      if (looks % looksPerMemcg === 0) watched.memcg = await ask(invocation, "memcgStatus").catch(() => watched.memcg);
+    while (!ended) {
+      // A question that hangs does not keep the program from ending.
+      watched = (await Promise.race([look(invocation, watched, looks), stop.promise])) ?? watched;
+      looks++;
+      if (ended) break;
       draw();
-      await sleep(systemClock, lookMs, stop.signal);
+      pause = new AbortController();
+      await sleep(systemClock, lookMs, pause.signal);
     }
   } finally {
+    process.stdout.off("resize", draw);
     writeOut(leaveScreen);
   }
   return exitCodes.done;
+}
+
+/** Calls `pressed` with what is typed, as it is typed; the terminal is as it was after that. */
+function listenForKeys(pressed: (text: string) => void): Disposable {
+  const { stdin } = process;
+  if (!stdin.isTTY) return { [Symbol.dispose]() {} };
+  const heard = (bytes: Uint8Array): void => pressed(new TextDecoder().decode(bytes));
+  stdin.setRawMode(true);
+  stdin.on("data", heard);
+  return {
+    [Symbol.dispose]() {
+      stdin.off("data", heard);
+      stdin.setRawMode(false);
+      stdin.pause();
+    },
+  };
 }
 
 /** The alternate screen without a cursor, and back: what was on the terminal before is there again afterwards. */
@@ -82,52 +106,17 @@ function frame(lines: readonly string[], terminal: Terminal): string {
   return `\u001b[H${shown.map((line) => `${line}\u001b[K\r\n`).join("")}\u001b[J`;
 }
 
-/** Asks once more. A daemon that is restarted is waited for. */
-async function look(invocation: Invocation, watched: Watched): Promise<void> {
+/** Asks what is due by now. A daemon that is restarted is waited for. */
+async function look(invocation: Invocation, before: Watched, looks: number): Promise<Watched> {
   try {
-    const before = watched.status;
-    watched.status = await ask(invocation, "status");
-    watched.trouble = null;
-    addSamples(watched, before, performance.now());
+    return {
+      status: await ask(invocation, "status"),
+      memcg: looks % looksPerMemcg === 0 ? await ask(invocation, "memcgStatus") : before.memcg,
+      history: looks % looksPerHistory === 0 ? await ask(invocation, "history") : before.history,
+      unanswered: null,
+    };
   } catch (error) {
     if (error instanceof Failure && error.exitCode === exitCodes.usage) throw error;
-    watched.trouble = error instanceof Error ? error.message : String(error);
+    return { ...before, unanswered: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function addSamples(watched: Watched, before: AgentStatus, nowMs: number): void {
-  const { memcg, compact, pid } = watched.status;
-  const evicted = evictedSum(memcg.evicted_bytes) - (pid === before.pid ? evictedSum(before.memcg.evicted_bytes) : 0);
-  watched.evicted.push({ atMs: nowMs, value: Math.max(0, evicted) });
-  if (compact.free !== null) watched.free.push({ atMs: nowMs, value: compact.free.free_bytes });
-  for (const samples of [watched.evicted, watched.free]) {
-    while (samples.length > 0 && (samples[0]?.atMs ?? 0) < nowMs - spanSecs * 1000) samples.shift();
-  }
-}
-
-const evictedChart: ChartAbout = {
-  title: "Evicted",
-  style: "green",
-  spanSecs,
-  rows: 4,
-  fold: "sum",
-  hold: false,
-  valueText: bytesText,
-};
-const freeChart: ChartAbout = { ...evictedChart, title: "Free memory", style: "cyan", fold: "last", hold: true };
-
-function renderWatched(watched: Watched, nowMs: number, wallMs: number, terminal: Terminal): string[] {
-  const { status, memcg, trouble } = watched;
-  const charts = [
-    ...renderChart(watched.evicted, nowMs, evictedChart, terminal),
-    ...(watched.free.length === 0 ? [] : renderChart(watched.free, nowMs, freeChart, terminal)),
-  ];
-  const bottom =
-    trouble === null
-      ? paint(terminal, "dim", "every 2 s; Ctrl-C ends it")
-      : paint(terminal, "yellow", cutText(trouble, terminal.columns ?? 80, "end"));
-  const screen = renderStatus({ status, memcg, nowMs: wallMs }, terminal);
-  // Where not all fits, the charts stay and the end of the status goes.
-  const room = (terminal.rows ?? Infinity) - charts.length - 3;
-  return [...screen.slice(0, Math.max(3, room)), "", ...charts, bottom];
 }
