@@ -5,6 +5,7 @@
  */
 import { parseAgentAddr, type AgentAddress, type GuestAddress } from "../base/address.ts";
 import { errnoOf, Fault, faultFrom, isFault, messageOf, type FaultKind } from "../base/fault.ts";
+import { escapeControls } from "../base/log-line.ts";
 import { hasService } from "../system/running-daemon.ts";
 import {
   routes,
@@ -28,6 +29,9 @@ export class NoDaemon extends Fault {
 export function startText(root: string): string {
   return `start it with "${hasService(root) ? "systemctl restart mem-agent" : "mem-agent serve"}"`;
 }
+
+/** Something listens there, and it is no mem-agent. */
+export class NoMemAgent extends NoDaemon {}
 
 /** The daemon refused (a 4xx), with every problem that it named: exit code 4. */
 export class Refused extends Fault {
@@ -121,7 +125,13 @@ async function ask<Name extends RouteName>(addr: string, name: Name, options: Ca
   } catch (error) {
     throw unreachable(error, place, timeoutMs, address);
   }
-  pointOutVersion(response, options);
+  const theirs = response.headers.get(versionHeader);
+  // What it says is not ours to repeat: it may be a page of anything.
+  if (theirs === null) {
+    const remedy = "name the socket of mem-agent with --addr";
+    throw new NoMemAgent(place, "what answers there is no mem-agent", null, remedy);
+  }
+  pointOutVersion(theirs, options);
   if (!response.ok) throw await refused(response);
   const kept = cleanup.move();
   return { response, place, [Symbol.asyncDispose]: () => kept.disposeAsync() };
@@ -169,6 +179,11 @@ function unreachable(error: unknown, place: string, timeoutMs: number | null, ad
       `cannot reach mem-agent at ${place}: no answer within ${(timeoutMs ?? 0) / 1000} s; see its log`,
     );
   }
+  // What is no HTTP comes from something else, or from a daemon that was just killed.
+  if (errno === "ECONNRESET" || errno === "EPIPE" || /HTTP/i.test(errno ?? "")) {
+    const what = "what is there gives no answer that a mem-agent gives";
+    return new NoMemAgent(place, what, error, "name the socket of mem-agent with --addr, or see its log");
+  }
   return new Fault("io", `cannot reach mem-agent at ${place}: ${errno ?? messageOf(error)}; see its log`, {
     cause: error,
   });
@@ -211,17 +226,9 @@ const vsockStates: Readonly<Record<string, Absence>> = {
   ECONNREFUSED: ["it refuses the connection", "see that the guest has booted"],
 };
 
-function pointOutVersion(
-  response: Response,
-  { version, warn }: Pick<CallOptions<RouteName>, "version" | "warn">,
-): void {
-  const theirs = response.headers.get(versionHeader);
+function pointOutVersion(theirs: string, { version, warn }: Pick<CallOptions<RouteName>, "version" | "warn">): void {
   if (version === undefined || theirs === version) return;
-  warn?.(
-    theirs === null
-      ? "what answers there may be no mem-agent: it does not say its version"
-      : `the daemon is version ${theirs}, this command ${version}; restart the daemon`,
-  );
+  warn?.(`the daemon is version ${escapeControls(theirs)}, this command ${version}; restart the daemon`);
 }
 
 const kindOfStatus: Readonly<Record<number, FaultKind>> = {

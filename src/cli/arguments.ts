@@ -12,6 +12,8 @@ export type ArgumentValue = string | number | boolean;
 export interface ArgumentsRead {
   readonly values: Readonly<Record<string, ArgumentValue>>;
   readonly problems: readonly string[];
+  /** Each of them is a problem; it may be one of another command. */
+  readonly unknownFlags: readonly string[];
 }
 
 interface Reading {
@@ -20,6 +22,7 @@ interface Reading {
   readonly positionals: readonly string[];
   readonly values: Record<string, ArgumentValue>;
   readonly problems: string[];
+  readonly unknownFlags: string[];
   positionalCount: number;
 }
 
@@ -36,7 +39,8 @@ export function readArguments(
   settings: SettingReader | null = null,
 ): ArgumentsRead {
   const positionals = Object.keys(args).filter((name) => args[name]?.type === "positional");
-  const reading: Reading = { args, settings, positionals, values: {}, problems: [], positionalCount: 0 };
+  const found = { values: {}, problems: [], unknownFlags: [] };
+  const reading: Reading = { args, settings, positionals, ...found, positionalCount: 0 };
   let at = 0;
   while (at < argv.length) {
     const token = argv[at] ?? "";
@@ -84,6 +88,7 @@ function readFlag(token: string, ahead: readonly string[], reading: Reading): nu
   const name = flag.slice(2);
   const about = flag.startsWith("--") && Object.hasOwn(args, name) ? args[name] : undefined;
   if (about === undefined || about.type === "positional") {
+    reading.unknownFlags.push(flag);
     problems.push(`unknown flag ${JSON.stringify(flag)}${didYouMean(flag, [...flagNames(reading), "--help"])}`);
     // Its value, if it has one, is no second problem.
     return attached === null && reading.positionals.length === 0 ? Math.min(1, ahead.length) : 0;

@@ -18,7 +18,7 @@ export interface Surroundings {
 export async function dispatch(program: Command, argv: readonly string[], around: Surroundings): Promise<number> {
   const { command, path, rest } = resolve(program, addressBehind(program, argv));
   try {
-    return await answer(command, path, rest, around);
+    return await answer({ command, path, rest }, program, around);
   } catch (error) {
     if (error instanceof ReaderGone) return exitCodes.done;
     const lines = error instanceof Failure ? error.lines : isFault(error) ? error.problems : [messageOf(error)];
@@ -65,19 +65,27 @@ function wantsHelp(argv: readonly string[]): boolean {
   return (end < 0 ? argv : argv.slice(0, end)).some((arg) => arg === "--help" || arg === "-h");
 }
 
-async function answer(command: Command, path: string, rest: readonly string[], around: Surroundings): Promise<number> {
+async function answer({ command, path, rest }: Resolved, program: Command, around: Surroundings): Promise<number> {
   const terminal = terminalOf(around.stdout, around.environment);
   if (wantsHelp(rest)) {
     const { renderHelp } = await import("./help.ts");
     writeLines(await renderHelp(command, path, terminal));
     return exitCodes.done;
   }
-  if (rest[0] === "--version" && command.meta.version !== undefined) {
+  if ((rest[0] === "--version" || rest[0] === "-v") && command.meta.version !== undefined) {
     writeOut(`${command.meta.name} ${version}\n`);
     return exitCodes.done;
   }
-  if (isGroup(command)) return refuseGroup(command, rest);
-  const read = await readLeaf(command, rest);
+  if (isGroup(command)) {
+    if (rest.length > 0) return refuseGroup(command, rest);
+    const { renderHelp } = await import("./help.ts");
+    throw new Failure(
+      exitCodes.usage,
+      ["a command is missing"],
+      ["", ...(await renderHelp(command, path, terminal)), ""],
+    );
+  }
+  const read = await readLeaf(command, rest, program);
   const invocation: Invocation = { ...read, environment: around.environment, terminal, command: path };
   // Not citty's runCommand: it would read the arguments once more, loosely, and take a millisecond for it.
   return command.run({ data: invocation });
@@ -87,9 +95,8 @@ function refuseGroup(command: GroupCommand, rest: readonly string[]): never {
   const names = Object.keys(command.subCommands);
   const name = rest.find((arg) => !arg.startsWith("-"));
   const flag = rest.find((arg) => arg.startsWith("-"));
-  if (rest.length === 0) throw new Failure(exitCodes.usage, [`a command is missing; there are ${names.join(", ")}`]);
   if (flag !== undefined && (name === undefined || rest.indexOf(flag) < rest.indexOf(name))) {
-    const known = command.meta.version === undefined ? ["--help"] : ["--help", "--version"];
+    const known = command.meta.version === undefined ? ["--help"] : ["--help", "--version", "-h", "-v"];
     throw new Failure(exitCodes.usage, [
       `unknown flag "${flag}"${didYouMean(flag, known)}; flags of a command stand behind it`,
     ]);
@@ -99,15 +106,20 @@ function refuseGroup(command: GroupCommand, rest: readonly string[]): never {
   throw new Failure(exitCodes.usage, [`unknown command "${name ?? ""}"${near}${all}`]);
 }
 
+/** @param program where else a flag may belong */
 async function readLeaf(
   command: LeafCommand,
   argv: readonly string[],
+  program: Command,
 ): Promise<Pick<Invocation, "args" | "overrides" | "edits">> {
   if (command.settingFlags !== null) {
     const { readWithSettings } = await import("./setting-arguments.ts");
-    return readWithSettings(command, argv);
+    return readWithSettings(command, argv, program);
   }
-  const { values, problems } = readArguments(command.args, argv);
-  if (problems.length > 0) throw new Failure(exitCodes.usage, problems);
+  const { values, problems, unknownFlags } = readArguments(command.args, argv);
+  if (problems.length > 0) {
+    const { homesOf } = unknownFlags.length === 0 ? { homesOf: () => [] } : await import("./setting-arguments.ts");
+    throw new Failure(exitCodes.usage, [...problems, ...homesOf(program, unknownFlags)]);
+  }
   return { args: values, overrides: {}, edits: {} };
 }

@@ -84,7 +84,7 @@ export async function renderHelp(command: Command, path: string, terminal: Termi
       name: meta.name,
       text: meta.description,
     }));
-    const flags = command.meta.version === undefined ? [help] : [help, { name: "--version", text: "the version" }];
+    const flags = command.meta.version === undefined ? [help] : [help, { name: "-v, --version", text: "the version" }];
     return [
       `${path}: ${description}`,
       "",

@@ -54,6 +54,9 @@ describe("help and version", () => {
     { args: ["--help"], code: 0, stdout: ["mem-agent: gives memory back", /^ {2}memcgstatus +every cgroup/m] },
     { args: ["-h"], code: 0, stdout: ["Usage  mem-agent COMMAND"] },
     { args: ["--version"], code: 0, stdout: [`mem-agent ${version}`] },
+    { args: ["-v"], code: 0, stdout: [`mem-agent ${version}`] },
+    { args: ["help", "memcgset"], code: 0, stdout: ["--memcg-add", "--save"] },
+    { args: ["help", "config", "check"], code: 0, stdout: ["config check [FILE]"] },
     {
       args: ["serve", "--help"],
       code: 0,
@@ -71,12 +74,15 @@ describe("help and version", () => {
 
 describe("wrong usage sends nothing and names what was probably meant", () => {
   table([
-    { args: [], code: 2, stderr: ["a command is missing", "memcgstatus", "See: mem-agent --help"] },
+    { args: [], code: 2, stderr: ["a command is missing", /^ {2}memcgstatus +every cgroup/m, "See: mem-agent --help"] },
+    { args: ["memcgset", "--compact-order", "9"], code: 2, stderr: ["--compact-order is a flag of serve, compactset"] },
+    { args: ["compactset", "--memcg-add", "path=/a"], code: 2, stderr: ["--memcg-add is a flag of memcgset"] },
+    { args: ["status", "--dry-run"], code: 2, stderr: ["--dry-run is a flag of serve, run memcg"] },
     { args: ["sevre"], code: 2, stderr: ['unknown command "sevre"', '"serve"'] },
     { args: ["xyzzy"], code: 2, stderr: ['unknown command "xyzzy"', "serve, status"] },
     { args: ["--json", "status"], code: 2, stderr: ['unknown flag "--json"', "behind"] },
     { args: ["config", "chekc"], code: 2, stderr: ['"check"', "See: mem-agent config --help"] },
-    { args: ["run"], code: 2, stderr: ["memcg, compact"] },
+    { args: ["run"], code: 2, stderr: [/^ {2}memcg +age/m, /^ {2}compact +compact/m] },
     { args: ["status", "--jsn"], code: 2, stderr: ['"--jsn"', '"--json"'] },
     { args: ["status", "extra"], code: 2, stderr: ['unexpected argument "extra"'] },
     { args: ["status", "--json=perhaps"], code: 2, stderr: ['"perhaps" is neither true nor false'] },
@@ -104,7 +110,7 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["loglevelset", "verbose"], code: 2, stderr: ["verbose", "trace"] },
     { args: ["serve", "--memcg-cgroups", "path=/a,periodsecs=3"], code: 2, stderr: ["period-secs"] },
     { args: ["serve", "--addr", "tcp://1"], code: 2, stderr: ["--addr"] },
-    { args: ["completions"], code: 2, stderr: ["bash, zsh, fish"] },
+    { args: ["completions"], code: 2, stderr: [/^ {2}bash +for bash/m, /^ {2}fish /m] },
     { args: ["metrics", "--rules", "--dashboard"], code: 2, stderr: ["one of them"] },
     { args: ["doctor", "--adr", "/x"], code: 2, stderr: ['"--addr"'] },
   ]);
@@ -126,6 +132,24 @@ describe("no daemon", () => {
       expect(ended.stderr).toContain(`cannot reach mem-agent at ${noSocket}`);
       expect(ended.stdout).toBe("");
       expect(ended.code).toBe(3);
+    });
+  }
+});
+
+describe("something else that answers", () => {
+  for (const args of [["status"], ["metrics"], ["events"], ["memcgset", "--memcg-swap"]]) {
+    test(args.join(" "), async () => {
+      const path = join(scratch, "foreign.sock");
+      const server = Bun.serve({ unix: path, fetch: () => new Response("<h1>a page</h1>") });
+      try {
+        const ended = await call([...args, "--addr", path]);
+        expect(ended.stderr).toBe(
+          `mem-agent ${args[0]}: cannot reach mem-agent at ${path}: what answers there is no mem-agent; name the socket of mem-agent with --addr\n`,
+        );
+        expect(ended).toMatchObject({ code: 3, stdout: "" });
+      } finally {
+        await server.stop(true);
+      }
     });
   }
 });

@@ -116,6 +116,20 @@ test("events are one JSON object a line, as they happen", async () => {
   await child.exited;
 });
 
+for (const [what, stops, code, said] of [
+  ["stops", true, 0, "the daemon has stopped"],
+  ["is killed", false, 1, "the connection ended; the daemon may be gone"],
+] as const) {
+  test(`events says when the daemon ${what}`, async () => {
+    const daemon = await serveFakeDaemon();
+    const ended = runToEnd([await program(), "events", "--addr", daemon.path]);
+    await until("a listener", () => (daemon.face.events.heard ? true : null));
+    if (stops) daemon.face.events.emit({ event: "stopped" });
+    await daemon[Symbol.asyncDispose]();
+    expect(await ended).toMatchObject({ code, stderr: `mem-agent events: ${said}\n` });
+  });
+}
+
 describe("serve", () => {
   test("becomes the daemon under its own PID, without what steers the runtime, and ends cleanly", async () => {
     const directory = mkdtempSync(join(scratch, "serve-"));

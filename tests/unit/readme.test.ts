@@ -74,7 +74,7 @@ function problemsOf([name = "", ...argv]: readonly string[]): readonly string[] 
   const rest = argv.slice(at).filter((word) => word !== "--help");
   if (command.settingFlags === null) return readArguments(command.args, rest).problems;
   try {
-    readWithSettings(command, rest);
+    readWithSettings(command, rest, program);
     return [];
   } catch (error) {
     if (error instanceof Failure) return error.lines;

@@ -140,13 +140,14 @@ export class Daemon implements DaemonFace {
   }
 
   async stop(): Promise<void> {
+    // First: the streams that carry it are closed while a run still ends.
+    this.#agent.events.emit({ event: "stopped" });
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
     this.#doubt?.cancel();
     await this.#agent.stop();
     this.#lock?.[Symbol.dispose]();
     this.#lock = null;
-    this.#agent.events.emit({ event: "stopped" });
   }
 
   /** To be called when the process is awake anyway: looks after the file's watch and the log's file. */

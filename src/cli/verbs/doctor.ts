@@ -3,7 +3,7 @@ import { realpathSync } from "node:fs";
 import { readConfigText } from "../../agent/daemon/config-read.ts";
 import { examine } from "../../agent/doctor/machine.ts";
 import { checkOf, type Check, type Found } from "../../agent/doctor/check.ts";
-import { call, NoDaemon } from "../../api/client.ts";
+import { call, NoDaemon, NoMemAgent } from "../../api/client.ts";
 import { isFault, messageOf } from "../../base/fault.ts";
 import { startSettings } from "../../config/merge.ts";
 import { formatProblem } from "../../config/problems.ts";
@@ -93,7 +93,8 @@ async function askDaemon(addr: string): Promise<Found> {
     const observed = `mem-agent ${theirs} runs as process ${pid} at ${addr}, health ${health}`;
     return health === "ok" ? { state: "ok", observed } : { state: "warning", observed, remedy: "mem-agent status" };
   } catch (error) {
-    if (error instanceof NoDaemon) return { state: "info", observed: `none runs at ${addr}` };
+    if (error instanceof NoDaemon && !(error instanceof NoMemAgent))
+      return { state: "info", observed: `none runs at ${addr}` };
     if (isFault(error, "denied")) return { state: "info", observed: `what listens at ${addr} may not be asked` };
     const remedy = "mem-agent serve --addr unix:///run/ANOTHER.sock";
     return { state: "warning", observed: `what listens at ${addr} does not answer: ${messageOf(error)}`, remedy };

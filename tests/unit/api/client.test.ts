@@ -44,29 +44,34 @@ describe("something else", () => {
       server.close();
     }
   });
-  test("what speaks no HTTP is a fault", async () => {
-    using dir = scratchDir();
-    const path = join(dir.path, "odd.sock");
-    const server = createServer((socket) => socket.end("hello\n")).listen(path);
-    try {
-      expect(await failureOf(path)).toMatchObject({ kind: "io" });
-    } finally {
-      server.close();
-    }
-  });
-  test("what is no daemon of ours may refuse without a reason", async () => {
-    using dir = scratchDir();
-    const path = join(dir.path, "other.sock");
-    const server = Bun.serve({ unix: path, fetch: () => new Response("<h1>no</h1>", { status: 404 }) });
-    try {
-      expect(await failureOf(path)).toMatchObject({
-        kind: "missing",
-        message: expect.stringContaining("answered 404"),
-      });
-    } finally {
-      await server.stop(true);
-    }
-  });
+  for (const said of ["hello\n", "HTTP/1.1 200 OK\r\ncontent-le", "\u0000\u0001\r\n\r\nabc\r\n\r\n", ""]) {
+    test(`what speaks no HTTP is no mem-agent: ${JSON.stringify(said)}`, async () => {
+      using dir = scratchDir();
+      const path = join(dir.path, "odd.sock");
+      const server = createServer((socket) => socket.end(said)).listen(path);
+      try {
+        expect(await failureOf(path)).toBeInstanceOf(NoDaemon);
+      } finally {
+        server.close();
+      }
+    });
+  }
+  for (const status of [200, 404, 500]) {
+    test(`a web server is no mem-agent, and its ${status} is not repeated`, async () => {
+      using dir = scratchDir();
+      const path = join(dir.path, "other.sock");
+      const server = Bun.serve({ unix: path, fetch: () => new Response("<h1>no</h1>", { status }) });
+      try {
+        const failure = await failureOf(path);
+        expect(failure).toBeInstanceOf(NoDaemon);
+        expect((failure as Fault).message).toEndWith(
+          "what answers there is no mem-agent; name the socket of mem-agent with --addr",
+        );
+      } finally {
+        await server.stop(true);
+      }
+    });
+  }
 });
 
 test("a daemon of another version is pointed out, of the same one not", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Check } from "../../../src/agent/doctor/check.ts";
+import { versionHeader } from "../../../src/api/routes.ts";
 import { renderDoctor, type DoctorReport } from "../../../src/cli/screens/doctor.ts";
 import { doctorReport } from "../../../src/cli/verbs/doctor.ts";
 import type { Invocation } from "../../../src/cli/invocation.ts";
@@ -76,7 +77,8 @@ describe("doctor's own checks", () => {
     let answer = new Response();
     const server = Bun.serve({ unix: path, fetch: () => answer });
     try {
-      answer = Response.json({ version: "9.9.9", pid: 7, health: "warning" });
+      const headers = { [versionHeader]: "9.9.9" };
+      answer = Response.json({ version: "9.9.9", pid: 7, health: "warning" }, { headers });
       const running = findCheck(await doctorReport(tree.root, invoke({ addr: path })), "daemon");
       expect(running.state).toBe("warning");
       expect(running.observed).toContain("mem-agent 9.9.9 runs as process 7");
