@@ -4,7 +4,7 @@
  */
 import { within, type Clock } from "../base/clock.ts";
 import { isFault, messageOf, nullIfFault } from "../base/fault.ts";
-import { pagesToBytes } from "../base/units.ts";
+import { secsOf, pagesToBytes } from "../base/units.ts";
 import { compactionMs, hasTimeForSlab } from "../core/giveback.ts";
 import { dropSlab } from "../kernel/drop-caches.ts";
 import { readMeminfo } from "../kernel/meminfo.ts";
@@ -75,7 +75,7 @@ export async function giveBack(parts: GivebackParts, asked: GivebackRequest): Pr
     slab,
     compaction,
     problems,
-    wall_secs: (clock.monotonicMs() - startMs) / 1000,
+    wall_secs: secsOf(clock.monotonicMs() - startMs),
   };
 }
 

@@ -10,6 +10,7 @@
 import { systemClock, type Clock } from "../base/clock.ts";
 import { Fault, isFault, messageOf } from "../base/fault.ts";
 import { quietLog, type Logger } from "../base/log.ts";
+import { secsOf } from "../base/units.ts";
 import { parseCompactChange, parseMemcgChange, type ParsedChange } from "../config/change.ts";
 import {
   applyChange,
@@ -191,7 +192,7 @@ export class MemAgent {
 
   #compactStatus(wanted: "counted" | "known"): CompactStatus {
     const due = this.#compactDueMs();
-    const secs = due === null ? null : Math.max(0, (due - this.#clock.monotonicMs()) / 1000);
+    const secs = due === null ? null : secsOf(Math.max(0, due - this.#clock.monotonicMs()));
     return { ...this.#compactor.status(this.#live.settings.compact, secs, wanted), dry_run: this.#dryRun };
   }
 

@@ -1,4 +1,5 @@
 /** What the agent costs itself. */
+import { secsOf } from "../base/units.ts";
 import { isFault } from "../base/fault.ts";
 import { readCgroupTree, type CgroupTree } from "../kernel/cgroup.ts";
 import { cachedExecutableBytes } from "../system/executable-pages.ts";
@@ -10,9 +11,9 @@ import type { OwnCost } from "./status.ts";
 export function ownCost(): OwnCost {
   const cpu = process.cpuUsage();
   const times = {
-    cpu_user_secs: cpu.user / 1e6,
-    cpu_system_secs: cpu.system / 1e6,
-    uptime_secs: process.uptime(),
+    cpu_user_secs: secsOf(cpu.user / 1000),
+    cpu_system_secs: secsOf(cpu.system / 1000),
+    uptime_secs: secsOf(process.uptime() * 1000),
   };
   try {
     const { rssAnonBytes, rssFileBytes, rssShmemBytes, threads } = readSelfStatus("/");

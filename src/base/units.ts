@@ -5,6 +5,16 @@ export function pagesToBytes(pages: number, pageBytes: number): number {
   return pages * pageBytes;
 }
 
+/** Seconds to a thousandth: what the kernel's and our clocks are worth, and no long tails in JSON. */
+export function secsOf(milliseconds: number): number {
+  return Math.round(milliseconds) / 1000;
+}
+
+/** A share in percent to a thousandth; null stays null. */
+export function roundPercent(percent: number | null): number | null {
+  return percent === null ? null : Math.round(percent * 1000) / 1000;
+}
+
 const byteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
 /** `0 B`, `1.5 KiB`, `12.3 MiB`, `812 GiB`. */

@@ -154,8 +154,7 @@ const commands: readonly Command[] = [
       sort: {
         type: "enum",
         options: ["path", "cold", "evicted", "size"],
-        default: "path",
-        description: "by path, or largest first",
+        description: "by path, or largest first; by size on a terminal, else by path where it is left out",
       },
       top: { type: "string", valueHint: "N", description: "only the first N" },
       long: { type: "boolean", description: "everything about each of them, in many lines" },

@@ -2,6 +2,7 @@
  * Compaction runs: reads pressure and free memory, asks core whether to compact, has it done by a process that can be
  * killed, and keeps count. Between two runs it holds no descriptor, no timer and no process.
  */
+import { roundPercent, secsOf } from "../../base/units.ts";
 import type { Clock } from "../../base/clock.ts";
 import { Fault, nullIfFault } from "../../base/fault.ts";
 import type { CompactSettings } from "../../config/schema.ts";
@@ -190,11 +191,11 @@ export class Compactor {
       end: outcome?.end ?? null,
       error: outcome?.error ?? null,
       stall: outcome?.stall ?? null,
-      wall_secs: (clock.monotonicMs() - startMs) / 1000,
+      wall_secs: secsOf(clock.monotonicMs() - startMs),
       work: work?.done() ?? null,
       before: known === null ? null : this.#free(settings, known.free.blocks),
       after: after === null ? null : this.#free(settings, after.blocks),
-      pressure_percent: known?.pressurePercent ?? null,
+      pressure_percent: roundPercent(known?.pressurePercent ?? null),
     };
     this.#record(report, after);
     const seen = answer.decision === "pressure" ? known : null;

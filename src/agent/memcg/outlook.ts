@@ -1,4 +1,5 @@
 /** What comes next for each target, from what the last look showed: it reads nothing of the kernel. */
+import { secsOf } from "../../base/units.ts";
 import { coldAgeMs, generationsMax } from "../../core/eviction.ts";
 import { firstEvictionMs, whyNot } from "../../core/outlook.ts";
 import { paceLimits, trialEndsMs } from "../../core/pace.ts";
@@ -54,7 +55,7 @@ export function outlookOf(target: TargetState, view: OutlookView): Outlook {
 export function firstEvictionSecs(periodSecs: number, agingCountMin: number): number {
   const periodMs = periodSecs * 1000;
   const aging = { agings: 0, agingCountMin, periodMs, coldAgeMs: coldAgeMs(agingCountMin, periodMs) };
-  return firstEvictionMs({ nowMs: 0, dueMs: 0, generations: [], ...aging }) / 1000;
+  return secsOf(firstEvictionMs({ nowMs: 0, dueMs: 0, generations: [], ...aging }));
 }
 
 function oldEnoughMs(target: TargetState, { nowMs, lookedMs }: OutlookView, dueMs: number): number {
@@ -141,9 +142,9 @@ export function outlookSummary(
     candidates: {
       bytes: pages * pageBytes,
       targets,
-      youngest_age_secs: Number.isFinite(youngestMs) ? youngestMs / 1000 : null,
+      youngest_age_secs: Number.isFinite(youngestMs) ? secsOf(youngestMs) : null,
     },
     why_not: counts,
-    next_eviction_secs: Number.isFinite(nextMs) ? Math.max(0, nextMs - view.nowMs) / 1000 : null,
+    next_eviction_secs: Number.isFinite(nextMs) ? secsOf(Math.max(0, nextMs - view.nowMs)) : null,
   };
 }

@@ -1,4 +1,5 @@
 /** The memcg feature for as long as the agent runs: when its targets are due, one run at a time, and what it says. */
+import { secsOf } from "../../base/units.ts";
 import { within, type Clock } from "../../base/clock.ts";
 import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
@@ -362,7 +363,7 @@ export class MemcgService {
       ends: { ...this.#ends },
       ended: this.#ended.status(pageBytes),
       last_run: this.#lastRun,
-      next_run_secs: nextMs === null ? null : Math.max(0, (nextMs - this.#options.clock.monotonicMs()) / 1000),
+      next_run_secs: nextMs === null ? null : secsOf(Math.max(0, nextMs - this.#options.clock.monotonicMs())),
       ...this.#outlook(pageBytes),
       refault_source: totals.refaulted_bytes === null ? null : (machinery?.refaults.source ?? null),
     };

@@ -1,4 +1,5 @@
 /** The registry as status: bytes and seconds for people and programs. */
+import { roundPercent, secsOf } from "../../base/units.ts";
 import { ruleId } from "../../config/rules.ts";
 import { amountsByAge } from "../../core/aging.ts";
 import { generationsMax } from "../../core/eviction.ts";
@@ -34,14 +35,14 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
     size_bytes: bytes(target.pagesUpTo(Infinity, "anon") + target.pagesUpTo(Infinity, "file")),
     cold_bytes: coldBytes(target, view.pageBytes),
     candidate_bytes: bytes(outlook.candidatePages),
-    candidate_age_secs: target.inactive !== null || outlook.ageMs === null ? null : outlook.ageMs / 1000,
+    candidate_age_secs: target.inactive !== null || outlook.ageMs === null ? null : secsOf(outlook.ageMs),
     why_not: outlook.whyNot,
     next_eviction_secs:
-      outlook.nextEvictionMs === null ? null : Math.max(0, outlook.nextEvictionMs - view.outlook.nowMs) / 1000,
+      outlook.nextEvictionMs === null ? null : secsOf(Math.max(0, outlook.nextEvictionMs - view.outlook.nowMs)),
     settings: target.settings,
     rule: target.rule === null ? null : ruleId(target.rule),
     pressure_source: cgroup.pressureSource === null ? null : displayPath(cgroup.pressureSource),
-    pressure_percent: cgroup.windowPercent,
+    pressure_percent: roundPercent(cgroup.windowPercent),
     runs: target.runs,
     skips: target.skips,
     agings: target.agings,
@@ -55,7 +56,7 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
     saved_bytes: savedBytes(bytes(target.evictedPages), bytes(target.refaultedPages)),
     sit_out: cgroup.refault.leftEvictions,
     pace: {
-      period_secs: target.periodMs / 1000,
+      period_secs: secsOf(target.periodMs),
       idle: target.pace.idle,
       proofs: target.pace.proofs,
       on_trial: target.pace.evictedMs !== null,
@@ -64,14 +65,14 @@ export function targetStatus(target: TargetState, view: TargetView): TargetStatu
     last_end: target.lastEnd,
     ends: { ...target.ends },
     last_error: target.lastError,
-    next_run_secs: nextRunMs === null ? null : Math.max(0, nextRunMs / 1000),
+    next_run_secs: nextRunMs === null ? null : secsOf(Math.max(0, nextRunMs)),
   };
 }
 
 function generationStatus(target: TargetState, pageBytes: number): GenerationStatus[] {
   return target.generations.map(({ seq, ageMs, anonPages, filePages }) => ({
     seq,
-    age_secs: ageMs / 1000,
+    age_secs: secsOf(ageMs),
     anon_bytes: anonPages * pageBytes,
     file_bytes: filePages * pageBytes,
   }));
@@ -121,13 +122,13 @@ export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRu
     run: facts.run,
     dry_run: dryRun,
     started: new Date(facts.startedWallMs).toISOString(),
-    wall_secs: facts.wallMs / 1000,
-    cpu_secs: facts.cpuMs / 1000,
+    wall_secs: secsOf(facts.wallMs),
+    cpu_secs: secsOf(facts.cpuMs),
     targets: outcome.targets.length,
     aged: outcome.aged,
     aged_before: {
       targets: outcome.agedBefore.targets,
-      within_secs: outcome.agedBefore.targets === 0 ? null : outcome.agedBefore.withinMs / 1000,
+      within_secs: outcome.agedBefore.targets === 0 ? null : secsOf(outcome.agedBefore.withinMs),
     },
     skipped: outcome.skipped,
     evicted_bytes: sum([...planned.map(([target]) => evictedOf(target)), ...(dryRun ? [] : [ended])]),

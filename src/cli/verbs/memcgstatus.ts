@@ -14,9 +14,14 @@ export async function memcgstatus(invocation: Invocation): Promise<number> {
   return exitCodes.done;
 }
 
+/** On a terminal what matters comes first; programs get an order that stays. */
+function defaultSort({ terminal, args }: Invocation): TargetFilter["sort"] {
+  return terminal.columns === null || args["json"] === true ? "path" : "size";
+}
+
 function filterOf(invocation: Invocation): TargetFilter {
   const { top } = invocation.args;
-  const sort = targetSorts.find((name) => name === textOf(invocation, "sort")) ?? "path";
+  const sort = targetSorts.find((name) => name === textOf(invocation, "sort")) ?? defaultSort(invocation);
   return { path: pathFilter(textOf(invocation, "path")), sort, top: typeof top === "number" ? top : null };
 }
 
