@@ -110,8 +110,7 @@ interface Reached extends AsyncDisposable {
 
 async function ask<Name extends RouteName>(addr: string, name: Name, options: CallOptions<Name>): Promise<Reached> {
   const address = parseAgentAddr(addr);
-  const timeoutMs =
-    options.timeoutMs === undefined ? (name === "run" || name === "giveback" ? null : answerMs) : options.timeoutMs;
+  const timeoutMs = options.timeoutMs === undefined ? (isLong(name) ? null : answerMs) : options.timeoutMs;
   const signals = [options.signal, timeoutMs === null ? undefined : AbortSignal.timeout(timeoutMs)].filter(
     (signal) => signal !== undefined,
   );
@@ -123,7 +122,7 @@ async function ask<Name extends RouteName>(addr: string, name: Name, options: Ca
     const path = address.kind === "unix" ? address.path : cleanup.use(await openGuest(address, signal)).path;
     response = await request(path, name, options, signal);
   } catch (error) {
-    throw unreachable(error, place, timeoutMs, address);
+    throw unreachable(error, place, { name, timeoutMs, address });
   }
   const theirs = response.headers.get(versionHeader);
   // What it says is not ours to repeat: it may be a page of anything.
@@ -135,6 +134,11 @@ async function ask<Name extends RouteName>(addr: string, name: Name, options: Ca
   if (!response.ok) throw await refused(response);
   const kept = cleanup.move();
   return { response, place, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Takes as long as it takes. */
+function isLong(name: RouteName): boolean {
+  return name === "run" || name === "giveback";
 }
 
 async function openGuest(address: GuestAddress, signal: AbortSignal | null) {
@@ -162,7 +166,13 @@ async function request<Name extends RouteName>(
   } as RequestInit);
 }
 
-function unreachable(error: unknown, place: string, timeoutMs: number | null, address: AgentAddress): Fault {
+interface Asked {
+  readonly name: RouteName;
+  readonly timeoutMs: number | null;
+  readonly address: AgentAddress;
+}
+
+function unreachable(error: unknown, place: string, { name, timeoutMs, address }: Asked): Fault {
   const errno = errnoOf(error) ?? errnoOf(error instanceof Fault ? error.cause : null);
   const state = address.kind === "unix" ? unixStates[errno ?? ""] : guestState(error, errno, address);
   if (state !== undefined) {
@@ -179,7 +189,10 @@ function unreachable(error: unknown, place: string, timeoutMs: number | null, ad
       `cannot reach mem-agent at ${place}: no answer within ${(timeoutMs ?? 0) / 1000} s; see its log`,
     );
   }
-  // What is no HTTP comes from something else, or from a daemon that was just killed.
+  // What is no HTTP comes from something else; but a daemon may have ended while it was at something long.
+  if (isLong(name) && errno === "ECONNRESET") {
+    return new Fault("io", `cannot wait for mem-agent at ${place}: it ended before it was done; see its log`);
+  }
   if (errno === "ECONNRESET" || errno === "EPIPE" || /HTTP/i.test(errno ?? "")) {
     const what = "what is there gives no answer that a mem-agent gives";
     return new NoMemAgent(place, what, error, "name the socket of mem-agent with --addr, or see its log");

@@ -40,16 +40,15 @@ async function watchOnTerminal(invocation: Invocation, first: AgentStatus): Prom
   let view: WatchView = firstView;
   let looks = 0;
   let pause = new AbortController();
-  const stop = Promise.withResolvers<null>();
+  const stop = new AbortController();
+  const stopped = new Promise<null>((resolve) => stop.signal.addEventListener("abort", () => resolve(null)));
   const terminal = (): Terminal => terminalOf(process.stdout, invocation.environment);
   const draw = (): void => writeOut(frame(renderWatch(watched, view, Date.now(), terminal()), terminal()));
-  let ended = false;
   const end = (): void => {
-    ended = true;
+    stop.abort();
     pause.abort();
-    stop.resolve(null);
   };
-  using _keys = listenForKeys((text) => {
+  const endKeys = listenForKeys((text) => {
     for (const key of keysOf(text)) {
       if (key === "quit") return end();
       if (key === "refresh") {
@@ -64,35 +63,34 @@ async function watchOnTerminal(invocation: Invocation, first: AgentStatus): Prom
   process.stdout.on("resize", draw);
   writeOut(enterScreen);
   try {
-    while (!ended) {
+    while (!stop.signal.aborted) {
       // A question that hangs does not keep the program from ending.
-      watched = (await Promise.race([look(invocation, watched, looks), stop.promise])) ?? watched;
+      watched = (await Promise.race([look(invocation, watched, looks), stopped])) ?? watched;
       looks++;
-      if (ended) break;
+      if (stop.signal.aborted) break;
       draw();
       pause = new AbortController();
       await sleep(systemClock, lookMs, pause.signal);
     }
   } finally {
+    endKeys();
     process.stdout.off("resize", draw);
     writeOut(leaveScreen);
   }
   return exitCodes.done;
 }
 
-/** Calls `pressed` with what is typed, as it is typed; the terminal is as it was after that. */
-function listenForKeys(pressed: (text: string) => void): Disposable {
+/** Calls `pressed` with what is typed, as it is typed, until the returned function is called: then the terminal is as it was. */
+function listenForKeys(pressed: (text: string) => void): () => void {
   const { stdin } = process;
-  if (!stdin.isTTY) return { [Symbol.dispose]() {} };
+  if (!stdin.isTTY) return () => {};
   const heard = (bytes: Uint8Array): void => pressed(new TextDecoder().decode(bytes));
   stdin.setRawMode(true);
   stdin.on("data", heard);
-  return {
-    [Symbol.dispose]() {
-      stdin.off("data", heard);
-      stdin.setRawMode(false);
-      stdin.pause();
-    },
+  return () => {
+    stdin.off("data", heard);
+    stdin.setRawMode(false);
+    stdin.pause();
   };
 }
 
