@@ -44,7 +44,7 @@ export function parseBootSettings(parameters: ReadonlyMap<string, string | null>
       problems.push({ key, message: "a value is missing", allowed: allowedText(setting) });
       continue;
     }
-    const value = readValue(setting, valueOfText(setting.kind, said));
+    const value = readValue(setting, valueOfText(setting, said));
     if (value.ok) (sections[setting.section] ??= {})[setting.key] = value.value;
     else problems.push({ key, message: value.message, allowed: value.allowed });
   }

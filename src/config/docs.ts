@@ -81,8 +81,10 @@ export function sampleToml(): string {
     return `# ${sectionTexts[section]}\n[${section}]\n\n${keys.join("\n")}`;
   });
   const ruleKeys = ruleOwnSettings.map((setting) => `#   ${setting.key}: ${setting.text}\n`).join("");
-  return `# Settings of mem-agent. What is commented out shows the default.
+  return `#:schema ./mem-agent.schema.json
+# Settings of mem-agent. What is commented out shows the default.
 # The file is read again when it is edited; "mem-agent config check FILE" says what is wrong with it.
+# For editors that check it: mem-agent config schema > mem-agent.schema.json beside it.
 
 ${parts.join("\n")}
 # ${rulesText}
@@ -101,6 +103,9 @@ const exampleRules = `
 #disabled = true
 `;
 
+/** As `parseSpan` in base/units.ts reads it. */
+const spanPattern = "^\\d{1,15}(\\.\\d{1,9})? ?(ms|s|m|min|h|d)$";
+
 type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** The JSON Schema (draft 7) of the settings file, for editors. */
@@ -113,7 +118,9 @@ export async function settingsJsonSchema(): Promise<JsonSchema> {
       description: `${setting.text}; ${valueText(setting)}`,
       ...(setting.fallback === null ? {} : { default: setting.fallback }),
     };
-    return { ...(JSON.parse(JSON.stringify(converted, keepForEditors)) as JsonSchema), ...described };
+    const schema = JSON.parse(JSON.stringify(converted, keepForEditors)) as JsonSchema;
+    const span = { type: "string", pattern: spanPattern };
+    return setting.unit === "seconds" ? { anyOf: [schema, span], ...described } : { ...schema, ...described };
   };
   const tableSchema = (settings: readonly Setting[], more: JsonSchema = {}): JsonSchema => ({
     type: "object",
@@ -128,6 +135,7 @@ export async function settingsJsonSchema(): Promise<JsonSchema> {
   });
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
+    $id: "urn:mem-agent:settings",
     title: "Settings of mem-agent",
     type: "object",
     properties: Object.fromEntries(properties),

@@ -154,7 +154,7 @@ export class FlagReader {
   }
 
   #readText(key: string, setting: Setting, text: string): void {
-    const value = readValue(setting, valueOfText(setting.kind, text));
+    const value = readValue(setting, valueOfText(setting, text));
     if (value.ok) (this.#sections[setting.section] ??= {})[setting.key] = value.value;
     else this.#problems.push({ key, message: value.message, allowed: value.allowed });
   }
@@ -207,7 +207,7 @@ function tableOfText(list: RuleList, text: string, problems: Problem[]): Record<
     } else if (equals < 0 && !isSwitch) {
       problems.push({ key, message: `${name} has no value`, allowed: `${name}=VALUE` });
     } else {
-      table[setting.key] = equals < 0 ? true : valueOfText(setting.kind, part.slice(equals + 1));
+      table[setting.key] = equals < 0 ? true : valueOfText(setting, part.slice(equals + 1));
     }
   }
   return table;

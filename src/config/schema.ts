@@ -96,14 +96,19 @@ function wholeOrNever(fallback: number | "never", text: string) {
   );
 }
 
+const daySecs = 86_400;
+
 /** What a rule may say of its cgroups. */
 const overridable = {
   disabled: boolean(false, "leave the memory alone"),
   swap: boolean(false, "also track and evict anonymous pages"),
   swappiness_max: whole({ min: 0, max: 200, fallback: 50 }, "upper limit of the swappiness used"),
-  period_secs: whole({ min: 1, unit: "seconds", fallback: 600 }, "the longest waiting period between two runs"),
+  period_secs: whole(
+    { min: 1, max: daySecs, unit: "seconds", fallback: 600 },
+    "the longest waiting period between two runs",
+  ),
   period_min_secs: whole(
-    { min: 1, max: 86_400, unit: "seconds", fallback: 20 },
+    { min: 1, max: daySecs, unit: "seconds", fallback: 20 },
     "the shortest; each cgroup finds its own between the two. From period_secs on: a fixed period",
   ),
   period_psi_percent_limit: percent(
@@ -116,7 +121,10 @@ const overridable = {
     1,
     "eviction of a cgroup stops at once above this share of stall, until the next period",
   ),
-  eviction_run_aging_count_min: whole({ min: 0, fallback: 3, unit: "runs" }, "evict only after so many agings"),
+  eviction_run_aging_count_min: whole(
+    { min: 0, max: 1000, fallback: 3, unit: "runs" },
+    "evict only after so many agings",
+  ),
   refault_percent_limit: percent(
     100,
     0.2,
@@ -165,17 +173,17 @@ const memcg = v.strictObject({ ...overridable, ...baseOnly });
 
 const compact = v.strictObject({
   disabled: boolean(false, "do not compact memory"),
-  period_secs: whole({ min: 1, unit: "seconds", fallback: 600 }, "waiting period between two runs"),
+  period_secs: whole({ min: 1, max: daySecs, unit: "seconds", fallback: 600 }, "waiting period between two runs"),
   period_psi_percent_limit: percent(
     100,
     1,
     "no run when the system stalled more than this share of the waiting period",
   ),
   psi_percent_limit: percent(100, 5, "compaction stops above this share of stall"),
-  sec_max: whole({ min: 1, unit: "seconds", fallback: 300 }, "a compaction is stopped after this time"),
+  sec_max: whole({ min: 1, max: daySecs, unit: "seconds", fallback: 300 }, "a compaction is stopped after this time"),
   order: whole({ min: 0, max: 10, fallback: 9 }, "the block size that is wanted, as a power of two of pages"),
   threshold: whole(
-    { min: 0, unit: "pages", fallback: 1024 },
+    { min: 0, max: 2 ** 32, unit: "pages", fallback: 1024 },
     "compact when free memory got more fragmented, or less, by more pages than this",
   ),
   force_times: wholeOrNever("never", "compact after so many runs without a compaction; 0: in each run"),

@@ -7,9 +7,10 @@
  */
 import type { TomlDocument } from "@decimalturn/toml-patch";
 import { messageOf } from "../base/fault.ts";
-import { type InputPath, type LocatedProblem, readOverrides } from "./overrides.ts";
+import { type InputPath, isTable, type LocatedProblem, readOverrides } from "./overrides.ts";
 import { show, type Problem } from "./problems.ts";
-import type { SettingsOverrides } from "./schema.ts";
+import { ruleSettingList, settingList, type SettingsOverrides } from "./schema.ts";
+import { secondsOfText } from "./values.ts";
 
 export interface ParsedConfig {
   /** What the file says; empty if there is any problem. */
@@ -40,12 +41,28 @@ export async function parseConfig(text: string, options: { readonly file: string
 
 /** As `readOverrides`; a path in the file stands for itself, whatever folder the daemon was started in. */
 function readFileOverrides(input: unknown): ReturnType<typeof readOverrides> {
-  const { overrides, problems } = readOverrides(input);
+  const { overrides, problems } = readOverrides(spansAsSeconds(input));
   const file = overrides.log?.file ?? null;
   if (file === null || file.startsWith("/")) return { overrides, problems };
   const message = `${show(file)} is a relative path`;
   const problem = { at: ["log", "file"], key: "log.file", message, allowed: "an absolute path" };
   return { overrides, problems: [...problems, problem] };
+}
+
+const spanKeys: ReadonlySet<string> = new Set(
+  [...settingList, ...ruleSettingList].filter(({ unit }) => unit === "seconds").map(({ key }) => key),
+);
+
+/** The input with `period_secs = "10m"` as the number that it means; sections, and rules within them. */
+function spansAsSeconds(input: unknown): unknown {
+  if (Array.isArray(input)) return input.map(spansAsSeconds);
+  if (!isTable(input)) return input;
+  return Object.fromEntries(
+    Object.entries(input).map(([key, value]) => {
+      if (typeof value === "string" && spanKeys.has(key)) return [key, secondsOfText(value) ?? value];
+      return [key, typeof value === "object" ? spansAsSeconds(value) : value];
+    }),
+  );
 }
 
 /** What a right file says; null for one that needs the other parser. */

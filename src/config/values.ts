@@ -1,18 +1,23 @@
 /** Reads one value of a setting, and says what is allowed instead of a refused one. */
 import * as v from "valibot";
 import { vsockCidMax } from "../base/address.ts";
+import { parseSpan } from "../base/units.ts";
 import { didYouMean } from "./nearest.ts";
 import { show } from "./problems.ts";
 import type { Setting, SettingAbout, SettingKind, SettingUnit } from "./schema.ts";
 
 /** What may stand there: `a whole number from 0 to 200`. */
-export function allowedText({ kind }: Pick<SettingAbout, "kind">): string {
+export function allowedText({
+  kind,
+  unit = null,
+}: Pick<SettingAbout, "kind"> & Partial<Pick<SettingAbout, "unit">>): string {
   switch (kind.type) {
     case "boolean":
       return "true or false";
     case "whole": {
       const range = kind.max === null ? `>= ${kind.min}` : `from ${kind.min} to ${kind.max}`;
-      return `a whole number ${range}${kind.word === null ? "" : `, or "${kind.word}"`}`;
+      const also = unit === "seconds" ? '; files and flags take "10m" too' : "";
+      return `a whole number ${range}${kind.word === null ? "" : `, or "${kind.word}"`}${also}`;
     }
     case "decimal":
       return `a number from ${kind.min} to ${kind.max}, decimals too`;
@@ -78,12 +83,13 @@ function outOfRange(
 }
 
 /** The value that a flag's text stands for, still to be checked; text that stands for none stays text. */
-export function valueOfText(kind: SettingKind, text: string): unknown {
+export function valueOfText({ kind, unit }: Pick<SettingAbout, "kind" | "unit">, text: string): unknown {
+  if (unit === "seconds") return secondsOfText(text) ?? numberOfText(text);
   switch (kind.type) {
     case "boolean":
       return text === "true" ? true : text === "false" ? false : text;
     case "whole":
-      return /^[+-]?\d+$/.test(text) ? integerOf(text) : /^[+-]?\d+\.\d+$/.test(text) ? Number(text) : text;
+      return numberOfText(text);
     case "decimal":
       return /^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : text;
     case "choice": {
@@ -98,6 +104,15 @@ export function valueOfText(kind: SettingKind, text: string): unknown {
       break;
   }
   return /^\d+(:\d+)*$/.test(text) ? text.split(":").map(Number) : text;
+}
+
+function numberOfText(text: string): unknown {
+  return /^[+-]?\d+$/.test(text) ? integerOf(text) : /^[+-]?\d+\.\d+$/.test(text) ? Number(text) : text;
+}
+
+/** Seconds of a span with its unit, such as `10m`; null for every other text. */
+export function secondsOfText(text: string): number | null {
+  return /[a-z]$/.test(text) ? parseSpan(text) : null;
 }
 
 function integerOf(text: string): number | bigint {

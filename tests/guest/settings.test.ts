@@ -90,7 +90,7 @@ async function badFileIsExplained(guest: Guest, agent: GuestAgent): Promise<void
   });
   const told = await guest.sh("mem-agent status");
   expect(told).toContain(`${file}:3:1: memcg.period_secs: "soon"`);
-  expect(told).toContain("allowed: a whole number >= 1");
+  expect(told).toContain(`allowed: a whole number from 1 to 86400; files and flags take "10m" too`);
   expect(told).toContain(`${file}:4:1: memcg.spread_percents`);
   expect(told).toContain(`mem-agent config check ${file}`);
   expect((await agent.target("/")).settings.period_secs).toBe(600);

@@ -89,7 +89,7 @@ export const bad = '[memcg]\nperiod_secs = 0\nswapp = true\n\n[compact]\norder =
 
 export function problemsOfBad(path: string): string[] {
   return [
-    `${path}:2:1: memcg.period_secs: 0 is too small; allowed: a whole number >= 1`,
+    `${path}:2:1: memcg.period_secs: 0 is too small; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
     `${path}:3:1: memcg.swapp: `,
     `${path}:6:1: compact.order: `,
   ];

@@ -48,7 +48,7 @@ test("help has a row for every flag, with what is allowed and the default", () =
   });
   expect(rows[3]).toEqual({
     usage: "--memcg-period-secs SECONDS",
-    text: "the longest waiting period between two runs (a whole number >= 1, default 600)",
+    text: `the longest waiting period between two runs (a whole number from 1 to 86400; files and flags take "10m" too, default 600)`,
   });
   expect(rows.at(-1)).toEqual({ usage: "--memcg-del RULE…", text: "delete rules, named by path and numa-id" });
   expect(flagHelp(compactsetFlags).at(-1)?.usage).toBe("--compact-force-times RUNS");

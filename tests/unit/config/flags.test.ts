@@ -111,18 +111,22 @@ const bad: readonly { readonly flags: readonly Flag[]; readonly line: string; re
     {
       flags: memcgsetFlags,
       line: "--memcg-period-secs",
-      problems: ["--memcg-period-secs: a value is missing; allowed: a whole number >= 1"],
+      problems: [
+        `--memcg-period-secs: a value is missing; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
+      ],
     },
     {
       flags: memcgsetFlags,
       line: "--memcg-period-secs --memcg-swap",
-      problems: ["--memcg-period-secs: a value is missing; allowed: a whole number >= 1"],
+      problems: [
+        `--memcg-period-secs: a value is missing; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
+      ],
     },
     {
       flags: memcgsetFlags,
       line: "--memcg-period-secs -5 --memcg-swappiness-max 306 --memcg-disabled yes --memcg-period-psi-percent-limit x",
       problems: [
-        "--memcg-period-secs: -5 is too small; allowed: a whole number >= 1",
+        `--memcg-period-secs: -5 is too small; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
         "--memcg-swappiness-max: 306 is too large; allowed: a whole number from 0 to 200",
         '--memcg-disabled: "yes" is not true or false; allowed: true or false',
         '--memcg-period-psi-percent-limit: "x" is not a percentage; allowed: a number from 0 to 100, decimals too',
@@ -131,7 +135,9 @@ const bad: readonly { readonly flags: readonly Flag[]; readonly line: string; re
     {
       flags: memcgsetFlags,
       line: "--memcg-period-secs=",
-      problems: ['--memcg-period-secs: "" is not a number of seconds; allowed: a whole number >= 1'],
+      problems: [
+        '--memcg-period-secs: "" is not a number of seconds; allowed: a whole number from 1 to 86400; files and flags take "10m" too',
+      ],
     },
     {
       flags: memcgsetFlags,

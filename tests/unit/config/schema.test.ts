@@ -3,17 +3,17 @@ import { defaultSettings, ruleSettingList, settingList } from "../../../src/conf
 import { allowedText, readValue, valueOfText } from "../../../src/config/values.ts";
 
 const percent = "a number from 0 to 100, decimals too";
-const seconds = "a whole number >= 1";
+const seconds = `a whole number from 1 to 86400; files and flags take "10m" too`;
 /** The table of the specification, with the settings that came after it. */
 const expected: readonly [name: string, fallback: unknown, allowed: string, inRules: boolean][] = [
   ["memcg.disabled", false, "true or false", true],
   ["memcg.swap", false, "true or false", true],
   ["memcg.swappiness_max", 50, "a whole number from 0 to 200", true],
   ["memcg.period_secs", 600, seconds, true],
-  ["memcg.period_min_secs", 20, "a whole number from 1 to 86400", true],
+  ["memcg.period_min_secs", 20, `a whole number from 1 to 86400; files and flags take "10m" too`, true],
   ["memcg.period_psi_percent_limit", 1, percent, true],
   ["memcg.eviction_psi_percent_limit", 1, percent, true],
-  ["memcg.eviction_run_aging_count_min", 3, "a whole number >= 0", true],
+  ["memcg.eviction_run_aging_count_min", 3, "a whole number from 0 to 1000", true],
   ["memcg.refault_percent_limit", 0.2, percent, true],
   ["memcg.backend", "auto", "auto, lru_gen, memory_reclaim", false],
   ["memcg.spread_percent", 10, "a number from 0 to 50, decimals too", false],
@@ -23,7 +23,7 @@ const expected: readonly [name: string, fallback: unknown, allowed: string, inRu
   ["compact.psi_percent_limit", 5, percent, false],
   ["compact.sec_max", 300, seconds, false],
   ["compact.order", 9, "a whole number from 0 to 10", false],
-  ["compact.threshold", 1024, "a whole number >= 0", false],
+  ["compact.threshold", 1024, "a whole number from 0 to 4294967296", false],
   ["compact.force_times", "never", 'a whole number >= 0, or "never"', false],
   ["control.addr", "unix:///run/mem-agent.sock", "unix:///path or an absolute path, at most 107 bytes long", false],
   ["control.vsock", null, "vsock://:PORT, such as vsock://:9469; leave it out for none", false],
@@ -70,7 +70,8 @@ const values: readonly [name: string, raw: unknown, value: unknown, refusal?: st
   ["memcg.swappiness_max", "x", null, '"x" is not a number'],
   ["memcg.period_secs", 1, 1],
   ["memcg.period_secs", 0, null, "0 is too small"],
-  ["memcg.period_secs", 2 ** 53 - 1, 2 ** 53 - 1],
+  ["memcg.period_secs", 86_400, 86_400],
+  ["memcg.period_secs", 86_401, null, "86401 is too large"],
   ["memcg.period_secs", 2 ** 53, null, "9007199254740992 is too large"],
   ["memcg.period_secs", 2n ** 60n, null, "1152921504606846976 is too large"],
   ["memcg.period_secs", -(2n ** 60n), null, "-1152921504606846976 is too small"],
@@ -163,5 +164,20 @@ test.each([
       : type === "decimal"
         ? ({ type, min: 0, max: 1 } as const)
         : { type };
-  expect(valueOfText(kind, text)).toEqual(value);
+  expect(valueOfText({ kind, unit: null }, text)).toEqual(value);
+});
+
+test.each([
+  ["90", 90],
+  ["90s", 90],
+  ["10m", 600],
+  ["1.5h", 5400],
+  ["1d", 86_400],
+  ["500ms", 0.5],
+  ["ten", "ten"],
+  ["10 minutes", "10 minutes"],
+  ["-5s", "-5s"],
+] as const)("as seconds the text %j stands for %p", (text, value) => {
+  const kind = { type: "whole", min: 1, max: 86_400, word: null } as const;
+  expect(valueOfText({ kind, unit: "seconds" }, text)).toEqual(value);
 });

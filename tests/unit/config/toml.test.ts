@@ -51,14 +51,20 @@ const broken: readonly [text: string, ...problems: string[]][] = [
   ['[memcg]\nswap = "yes"', '2:1: memcg.swap: "yes" is not true or false; allowed: true or false'],
   [
     'memcg.period_secs = "abc"',
-    '1:1: memcg.period_secs: "abc" is not a number of seconds; allowed: a whole number >= 1',
+    '1:1: memcg.period_secs: "abc" is not a number of seconds; allowed: a whole number from 1 to 86400; files and flags take "10m" too',
   ],
-  ["[memcg]\nperiod_secs = 0", "2:1: memcg.period_secs: 0 is too small; allowed: a whole number >= 1"],
+  [
+    "[memcg]\nperiod_secs = 0",
+    `2:1: memcg.period_secs: 0 is too small; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
+  ],
   [
     "[memcg]\nswappiness_max = 306",
     "2:1: memcg.swappiness_max: 306 is too large; allowed: a whole number from 0 to 200",
   ],
-  ["[memcg]\nperiod_secs = 1.5", "2:1: memcg.period_secs: 1.5 is not a whole number; allowed: a whole number >= 1"],
+  [
+    "[memcg]\nperiod_secs = 1.5",
+    `2:1: memcg.period_secs: 1.5 is not a whole number; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
+  ],
   [
     "[memcg]\nperiod_psi_percent_limit = nan",
     "2:1: memcg.period_psi_percent_limit: NaN is not a percentage; allowed: a number from 0 to 100, decimals too",
@@ -69,7 +75,7 @@ const broken: readonly [text: string, ...problems: string[]][] = [
   ],
   [
     "[compact]\nthreshold = 9007199254740993",
-    "2:1: compact.threshold: 9007199254740993 is too large; allowed: a whole number >= 0",
+    "2:1: compact.threshold: 9007199254740993 is too large; allowed: a whole number from 0 to 4294967296",
   ],
   [
     "[compact]\nforce_times = 18446744073709551614",
@@ -115,7 +121,7 @@ const broken: readonly [text: string, ...problems: string[]][] = [
   ],
   [
     "memcg.cgroups = [{path='/a', period_secs=0}, {path='a/'}]",
-    "1:30: memcg.cgroups[0].period_secs: 0 is too small; allowed: a whole number >= 1",
+    `1:30: memcg.cgroups[0].period_secs: 0 is too small; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
     "1:46: memcg.cgroups[1]: the rule path=/a is here twice; allowed: one rule for each path and nodes",
   ],
   // A rule whose nodes are wrong is not another rule of its path.
@@ -127,7 +133,7 @@ const broken: readonly [text: string, ...problems: string[]][] = [
   [
     "[memcg]\nswap = 1\n[[memcg.cgroups]]\npath = '/a'\nperiod_secs = 0\n[[memcg.cgroups]]\npath = '/b'\nswap = 2\n[compact]\norder = 11\n",
     "2:1: memcg.swap: 1 is not true or false; allowed: true or false",
-    "5:1: memcg.cgroups[0].period_secs: 0 is too small; allowed: a whole number >= 1",
+    `5:1: memcg.cgroups[0].period_secs: 0 is too small; allowed: a whole number from 1 to 86400; files and flags take "10m" too`,
     "8:1: memcg.cgroups[1].swap: 2 is not true or false; allowed: true or false",
     "10:1: compact.order: 11 is too large; allowed: a whole number from 0 to 10",
   ],
@@ -190,4 +196,25 @@ test.each(good)("both parsers read the same: %j", async (text) => {
 test("a hundred problems are enough", async () => {
   const text = `[memcg]\n${Array.from({ length: 300 }, (_, index) => `x${index} = 1`).join("\n")}`;
   expect((await parseConfig(text, { file: "x.toml" })).problems).toHaveLength(100);
+});
+
+test("a span of time may have its unit, also in a rule", async () => {
+  const text = `[memcg]\nperiod_secs = "10m"\nperiod_min_secs = "90s"\n[[memcg.cgroups]]\npath = "/a"\nperiod_secs = "1h"\n`;
+  const { overrides, problems } = await parseConfig(`${text}[compact]\nsec_max = "2m"\n`, { file: "x.toml" });
+  expect(problems).toEqual([]);
+  expect(overrides).toMatchObject({
+    memcg: { period_secs: 600, period_min_secs: 90, cgroups: [{ path: "/a", period_secs: 3600 }] },
+    compact: { sec_max: 120 },
+  });
+});
+
+test("a span that is no whole number of seconds, or too long, is refused", async () => {
+  for (const [span, message] of [
+    ["500ms", "0.5 is not a whole number"],
+    ["2d", "172800 is too large"],
+    ["10 minutes", '"10 minutes" is not a number of seconds'],
+  ]) {
+    const { problems } = await parseConfig(`[memcg]\nperiod_secs = "${span}"\n`, { file: "x.toml" });
+    expect(problems.map((problem) => problem.message)).toEqual([message ?? ""]);
+  }
 });
