@@ -2,18 +2,10 @@
  * What the socket, the commands and other programs may ask of a running agent. The daemon is one implementation
  * (with a file and an origin for each value), the library's MemAgent the other's core.
  */
-import type { Origin } from "../config/merge.ts";
+import type { SettingInForce } from "../config/in-force.ts";
 import type { TimedEvent } from "./events.ts";
 import type { AgentStatus, CompactStatus, GivebackReport, HistoryStatus, MemcgStatus, RunReport } from "./status.ts";
 import type { GivebackRequest } from "./giveback.ts";
-
-/** One setting in force. `rule` is null for a base setting. */
-export interface SettingInForce {
-  readonly key: string;
-  readonly rule: string | null;
-  readonly value: unknown;
-  readonly origin: Origin;
-}
 
 export interface ChangeAnswer {
   /** Keys that really changed, each with what it was and is. */

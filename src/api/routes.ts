@@ -3,7 +3,8 @@
  * this table. It names types only, so that a control command loads nothing but text.
  */
 import type { TimedEvent } from "../agent/events.ts";
-import type { ChangeAnswer, SettingInForce } from "../agent/face.ts";
+import type { ChangeAnswer } from "../agent/face.ts";
+import type { SettingInForce } from "../config/in-force.ts";
 import type {
   AgentStatus,
   CompactStatus,

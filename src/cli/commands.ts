@@ -79,11 +79,22 @@ const config = group("config", "show and check settings", [
     {
       file: {
         type: "positional",
-        description: "the file; default /etc/mem-agent.toml",
+        description: "the file, or - for standard input; default /etc/mem-agent.toml",
         default: "/etc/mem-agent.toml",
       },
+      ...json,
     },
     async () => (await import("./verbs/config-file.ts")).configCheck,
+  ),
+  verb(
+    "diff",
+    "where the settings in force are not what the file says",
+    {
+      file: { type: "positional", description: "the file, or - for standard input; default the daemon's own" },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./verbs/config-file.ts")).configDiff,
   ),
   verb(
     "default",

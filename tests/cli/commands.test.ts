@@ -56,7 +56,7 @@ describe("help and version", () => {
     { args: ["--version"], code: 0, stdout: [`mem-agent ${version}`] },
     { args: ["-v"], code: 0, stdout: [`mem-agent ${version}`] },
     { args: ["help", "memcgset"], code: 0, stdout: ["--memcg-add", "--save"] },
-    { args: ["help", "config", "check"], code: 0, stdout: ["config check [FILE]"] },
+    { args: ["help", "config", "check"], code: 0, stdout: ["config check [flags] [FILE]"] },
     {
       args: ["serve", "--help"],
       code: 0,
@@ -68,7 +68,7 @@ describe("help and version", () => {
     { args: ["memcgstatus", "--help"], code: 0, stdout: [/^Reasons .*/m, /^ {2}no_progress +the kernel freed/m] },
     { args: ["compactstatus", "--help"], code: 0, stdout: [/^ {2}free_fell +compacted/m, /^ {2}timeout +stopped/m] },
     { args: ["loglevelset", "--help"], code: 0, stdout: ["loglevelset [flags] LEVEL", "critical"] },
-    { args: ["config", "check", "--help"], code: 0, stdout: ["config check [FILE]"] },
+    { args: ["config", "check", "--help"], code: 0, stdout: ["config check [flags] [FILE]"] },
   ]);
 });
 
@@ -312,7 +312,42 @@ describe("commands that change or do something", () => {
   });
 });
 
+describe("config diff", () => {
+  test("names what differs, with where it comes from", async () => {
+    const { stdout, code } = await call(["config", "diff", goodFile], { MEM_AGENT_ADDR: daemon.path });
+    expect(code).toBe(1);
+    const lines = stdout.split("\n");
+    expect(lines[0]).toBe("SETTING\tFILE\tIN FORCE\tORIGIN");
+    expect(lines).toContain("memcg.swap\ttrue\tfalse\tdefault");
+    expect(lines).toContain("memcg.period_secs\t600\t7\tsocket");
+    expect(lines).toContain("/weird/**: memcg.disabled\tnone\ttrue\tfile");
+  });
+  table([
+    { args: ["config", "diff", "/none.toml"], code: 1, stderr: ["cannot read /none.toml"] },
+    { args: ["config", "diff", badFile], code: 1, stderr: ["memcg.swap: 3 is not true or false"] },
+  ]);
+});
+
 describe("without a daemon", () => {
+  test("config check reads standard input", async () => {
+    const child = Bun.spawn([await program(), "config", "check", "-"], {
+      stdin: Buffer.from("[memcg]\nswap = 3\n"),
+      stderr: "pipe",
+    });
+    expect(await new Response(child.stderr).text()).toStartWith("standard input:2:1: memcg.swap: 3 is not");
+    expect(await child.exited).toBe(1);
+  });
+  test("config check --json lists the problems", async () => {
+    const { stdout, stderr, code } = await call(["config", "check", "--json", badFile]);
+    expect([stderr, code]).toEqual(["", 1]);
+    const { problems } = JSON.parse(stdout) as { problems: object[] };
+    expect(problems[0]).toMatchObject({ key: "memcg.swap", line: 2, column: 1, allowed: "true or false" });
+    expect(JSON.parse((await call(["config", "check", "--json", goodFile])).stdout)).toEqual({
+      file: goodFile,
+      problems: [],
+    });
+  });
+
   table([
     { args: ["config", "default"], code: 0, stdout: [/^\[memcg\]$/m, /^#period_secs = 600$/m] },
     { args: ["config", "schema"], code: 0, stdout: ['"$schema"'] },

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Events, type TimedEvent } from "../../src/agent/events.ts";
 import type { GivebackRequest } from "../../src/agent/giveback.ts";
-import type { ChangeAnswer, DaemonFace, SettingInForce } from "../../src/agent/face.ts";
+import type { ChangeAnswer, DaemonFace } from "../../src/agent/face.ts";
+import type { SettingInForce } from "../../src/config/in-force.ts";
 import type {
   AgentStatus,
   CompactStatus,

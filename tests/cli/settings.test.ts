@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { SettingInForce } from "../../src/agent/face.ts";
+import type { SettingInForce } from "../../src/config/in-force.ts";
 import type { AgentStatus } from "../../src/agent/status.ts";
 import { type Ended, program, runToEnd } from "./program.ts";
 

@@ -5,10 +5,11 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import { Fault, isFault, nullIfFault } from "../../base/fault.ts";
 import type { Log } from "../../base/log.ts";
+import { settingsInForce, type SettingInForce } from "../../config/in-force.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../../config/change.ts";
 import { applyReload, saidValues, type LiveSettings, type Merged, type SettingChange } from "../../config/merge.ts";
-import { isMemcgOff, ruleId, ruleValues } from "../../config/rules.ts";
-import { type ControlSettings, settingList, type Settings, type SettingsOverrides } from "../../config/schema.ts";
+import { isMemcgOff, ruleId } from "../../config/rules.ts";
+import type { ControlSettings, Settings, SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { DaemonLock } from "../../system/daemon-lock.ts";
 import { pageBytes } from "../../system/page-size.ts";
@@ -17,8 +18,8 @@ import { parsedConfig, readConfig, readDaemonConfigText, type ReadConfig } from 
 import { ConfigWatch } from "./config-watch.ts";
 import { replaceFile } from "./config-save.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
-import type { ChangeAnswer, DaemonFace, SettingInForce } from "../face.ts";
 import type { DoorNews } from "../door.ts";
+import type { ChangeAnswer, DaemonFace } from "../face.ts";
 import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCost } from "../own-cost.ts";
@@ -300,23 +301,7 @@ export class Daemon implements DaemonFace {
   }
 
   configShow(): readonly SettingInForce[] {
-    const { settings, origins } = this.#agent.live;
-    const base = settingList.map(({ section, key, name }) => ({
-      key: name,
-      rule: null,
-      value: (settings[section] as unknown as Readonly<Record<string, unknown>>)[key],
-      origin: origins.keys[name] ?? "default",
-    }));
-    const rules = settings.memcg.cgroups.flatMap((rule) => {
-      const id = ruleId(rule);
-      return ruleValues(rule).map(([key, value]) => ({
-        key: `memcg.${key}`,
-        rule: id,
-        value,
-        origin: origins.rules[id]?.[key] ?? "default",
-      }));
-    });
-    return [...base, ...rules];
+    return settingsInForce(this.#agent.live);
   }
 
   /** As SIGHUP, for somebody who waits for the answer: a log file is opened again under its name too. */

@@ -1,5 +1,5 @@
 /** `config show`: every setting in force, with where its value comes from. */
-import type { SettingInForce } from "../../agent/face.ts";
+import type { SettingInForce } from "../../config/in-force.ts";
 import { escapeControls } from "../../base/log-line.ts";
 import { ask } from "../ask.ts";
 import { exitCodes } from "../failure.ts";
