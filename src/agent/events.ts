@@ -42,6 +42,8 @@ export type AgentEvent =
     }
   | { readonly event: "reloaded"; readonly file: string | null; readonly changes: number }
   | { readonly event: "reload_failed"; readonly file: string | null; readonly problems: readonly string[] }
+  | { readonly event: "paused"; readonly until: string }
+  | { readonly event: "resumed" }
   | { readonly event: "warning_raised"; readonly key: string; readonly message: string }
   | { readonly event: "warning_cleared"; readonly key: string };
 

@@ -14,6 +14,14 @@ export interface ChangeAnswer {
   readonly saved: string | null;
 }
 
+/** The longest pause: a week. */
+export const pauseSecsMax = 7 * 86_400;
+
+export interface PauseAnswer {
+  /** Null where nothing is paused any more. */
+  readonly paused_until: string | null;
+}
+
 export interface DaemonFace {
   readonly version: string;
   /** As in `status`; reads nothing, so that it can be asked every second. */
@@ -36,5 +44,7 @@ export interface DaemonFace {
   run(what: "memcg" | "compact", options: { dryRun: boolean }): Promise<RunReport>;
   /** Gives back as much as possible by a deadline. Fault `busy` while another is on, `invalid` in a dry run. */
   giveback(request: GivebackRequest): Promise<GivebackReport>;
+  /** Nothing runs by itself for so many seconds; 0 ends a pause. */
+  pause(secs: number): PauseAnswer;
   onEvent(listener: (event: TimedEvent) => void): () => void;
 }

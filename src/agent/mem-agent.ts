@@ -7,7 +7,7 @@
  *
  * Without socket and without file; the daemon is this and those two.
  */
-import { systemClock, type Clock } from "../base/clock.ts";
+import { systemClock, type Clock, type Timer } from "../base/clock.ts";
 import { Fault, isFault, messageOf } from "../base/fault.ts";
 import { quietLog, type Logger } from "../base/log.ts";
 import { secsOf } from "../base/units.ts";
@@ -28,7 +28,7 @@ import { compactChildCommand } from "./compact/child.ts";
 import { Compactor } from "./compact/run.ts";
 import { History } from "./history.ts";
 import { Events, type EventChoice, type TimedEvent } from "./events.ts";
-import type { ChangeAnswer } from "./face.ts";
+import type { ChangeAnswer, PauseAnswer } from "./face.ts";
 import type { GivebackRequest } from "./giveback.ts";
 import { MemcgService } from "./memcg/service.ts";
 import { meetPrerequisites } from "./doctor/prerequisites.ts";
@@ -78,6 +78,7 @@ export class MemAgent {
   #live: LiveSettings;
   #state: "new" | "started" | "stopped" = "new";
   #compactRanMs: number | null = null;
+  #pause: { readonly untilMs: number; readonly until: string; readonly timer: Timer } | null = null;
   #givingBack: Promise<GivebackReport> | null = null;
 
   constructor(options: MemAgentOptions = {}) {
@@ -155,9 +156,39 @@ export class MemAgent {
     this.#schedule.refresh();
   }
 
+  /**
+   * Nothing runs by itself for so many seconds; 0 ends a pause. A run that the agent began stops at its next batch; a
+   * compaction under way ends by itself. What is asked for (`run`, `giveback`) is done all the same. A pause ends with the
+   * process, too.
+   */
+  pause(secs: number): PauseAnswer {
+    const was = this.#pause;
+    was?.timer.cancel();
+    this.#pause = null;
+    if (secs > 0) {
+      const until = new Date(this.#clock.wallMs() + secs * 1000).toISOString();
+      const timer = this.#clock.after(secs * 1000, () => void this.pause(0));
+      this.#pause = { untilMs: this.#clock.monotonicMs() + secs * 1000, until, timer };
+      this.#log.info("paused", { until });
+      this.events.emit({ event: "paused", until });
+    } else if (was !== null) {
+      this.#log.info("resumed");
+      this.events.emit({ event: "resumed" });
+    }
+    this.#memcg.pause(this.#pause?.untilMs ?? null);
+    this.#schedule.refresh();
+    return { paused_until: this.pausedUntil };
+  }
+
+  /** When a pause ends, in ISO 8601; null without one. */
+  get pausedUntil(): string | null {
+    return this.#pause?.until ?? null;
+  }
+
   /** Ends a run at its next batch and a compaction at once. Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
     this.#state = "stopped";
+    this.#pause?.timer.cancel();
     await Promise.all([this.#schedule.stop(), this.#memcg.stop(), this.#compactor.stop()]);
     await this.#givingBack?.catch(() => null);
   }
@@ -369,7 +400,8 @@ export class MemAgent {
 
   #compactDueMs(): number | null {
     const { disabled, period_secs } = this.#live.settings.compact;
-    return disabled || this.#dryRun ? null : dueMs(this.#compactRanMs, period_secs * 1000, 1);
+    if (disabled || this.#dryRun) return null;
+    return Math.max(dueMs(this.#compactRanMs, period_secs * 1000, 1), this.#pause?.untilMs ?? Number.NEGATIVE_INFINITY);
   }
 
   /** A run that failed is a warning until one does not. */

@@ -319,6 +319,8 @@ export interface AgentStatus {
   readonly started: string;
   readonly health: "ok" | "warning";
   readonly warnings: readonly Warning[];
+  /** Until then nothing runs by itself; null where nothing is paused. */
+  readonly paused_until: string | null;
   readonly memcg: MemcgSummary;
   readonly compact: CompactStatus;
   readonly config: {

@@ -1,6 +1,6 @@
 /** What each route does with the daemon. A route without an entry here does not compile. */
 import type { DaemonFace } from "../agent/face.ts";
-import { givebackBodyOf, logLevelOf, runBodyOf } from "./body.ts";
+import { givebackBodyOf, logLevelOf, pauseSecsOf, runBodyOf } from "./body.ts";
 import type { MetricsText } from "./metrics.ts";
 import type { AnswerOf, RouteName } from "./routes.ts";
 
@@ -33,6 +33,7 @@ export const answers: Answers = {
     return face.run(what, { dryRun: dry_run });
   },
   giveback: (face, { body }) => face.giveback(givebackBodyOf(body)),
+  pause: (face, { body }) => face.pause(pauseSecsOf(body)),
   metrics: async (face, { metrics }) => {
     const text = await metrics();
     const agent = face.status();

@@ -1,4 +1,5 @@
 /** A request's body: read under a bound, decoded, and narrowed. */
+import { pauseSecsMax } from "../agent/face.ts";
 import * as v from "valibot";
 import type { GivebackRequest } from "../agent/giveback.ts";
 import { parseLogLevel } from "../config/change.ts";
@@ -98,6 +99,8 @@ const givebackBody = objectOf({
   ignore_pressure: flag(),
 });
 
+const pauseBody = objectOf({ secs: numberFrom(0, pauseSecsMax) });
+
 function narrow<Output>(schema: v.GenericSchema<unknown, Output>, value: unknown, doing: string): Output {
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;
@@ -116,6 +119,11 @@ export function runBodyOf(value: unknown): { readonly what: "memcg" | "compact";
 /** What is to be given back; nothing said is all there is. Refusal 422 with every problem. */
 export function givebackBodyOf(value: unknown): GivebackRequest {
   return value === null ? {} : narrow(givebackBody, value, "give back");
+}
+
+/** How long nothing is to run by itself. Refusal 422 with every problem. */
+export function pauseSecsOf(value: unknown): number {
+  return narrow(pauseBody, value, "pause").secs;
 }
 
 /** The level that is asked for. Refusal 422 with every problem. */

@@ -157,6 +157,13 @@ export const metrics = {
     labels: [],
     collect: ({ memcg }) => alone(memcg.targets_count),
   },
+  paused: {
+    name: "mem_agent_paused",
+    type: "gauge",
+    help: "1 while nothing runs by itself, since somebody paused it.",
+    labels: [],
+    collect: ({ agent }) => alone(flag(agent.paused_until !== null)),
+  },
   candidateBytes: {
     name: "mem_agent_candidate_bytes",
     type: "gauge",

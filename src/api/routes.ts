@@ -3,7 +3,7 @@
  * this table. It names types only, so that a control command loads nothing but text.
  */
 import type { TimedEvent } from "../agent/events.ts";
-import type { ChangeAnswer } from "../agent/face.ts";
+import type { ChangeAnswer, PauseAnswer } from "../agent/face.ts";
 import type { SettingInForce } from "../config/in-force.ts";
 import type {
   AgentStatus,
@@ -44,6 +44,10 @@ export interface HealthAnswer {
 export interface RunBody {
   readonly what: "memcg" | "compact";
   readonly dry_run?: boolean;
+}
+
+export interface PauseBody {
+  readonly secs: number;
 }
 
 export interface LogLevelBody {
@@ -146,6 +150,13 @@ export const routes = {
     text: "give back as much as possible by a deadline, before a snapshot or a pause",
     body: '`{"within_secs": 2, "target_bytes": null, "min_age_secs": 0, "slab": false, "compact": true, "ignore_pressure": false}`, each of them or none',
     answer: "as `mem-agent giveback --json`",
+  }),
+  pause: route<PauseBody, PauseAnswer>({
+    method: "POST",
+    path: "/v1/pause",
+    text: "let nothing run by itself for a while, at most a week; 0 ends it",
+    body: '`{"secs": 7200}`',
+    answer: "`paused_until`: a time, or null",
   }),
   events: route<null, EventLine>({
     method: "GET",

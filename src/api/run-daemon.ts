@@ -198,7 +198,7 @@ async function serveUntil(
   manager?.notify("READY=1", standing());
   if (manager !== null) {
     daemon.onEvent(({ event }) => {
-      if (event === "memcg_run" || event === "giveback") manager.notify(standing());
+      if (restating.has(event)) manager.notify(standing());
     }, "but_targets");
   }
   const signal = await end;
@@ -207,6 +207,9 @@ async function serveUntil(
   manager?.[Symbol.dispose]();
   return signal;
 }
+
+/** Events after which the service manager's line says something else. */
+const restating: ReadonlySet<string> = new Set(["memcg_run", "giveback", "paused", "resumed"]);
 
 /** For `systemctl status`: `saved 62.0 MiB, next eviction about 14:02:10`. Local time. */
 export function standingText(memcg: MemcgSummary, wallMs: number): string {

@@ -269,6 +269,21 @@ const commands: readonly Command[] = [
       }),
     },
   ),
+  verb(
+    "pause",
+    "let nothing run by itself for a while; it ends by itself",
+    {
+      span: {
+        type: "positional",
+        valueHint: "SPAN",
+        description: "how long, such as 30m or 2h, at most 7d; 0 ends a pause",
+        required: true,
+      },
+      ...json,
+      ...addr,
+    },
+    async () => (await import("./verbs/pause.ts")).pause,
+  ),
   config,
   verb(
     "reload",

@@ -312,6 +312,17 @@ describe("commands that change or do something", () => {
   });
 });
 
+describe("pause", () => {
+  table([
+    { args: ["pause", "2h"], code: 0, stdout: [/^paused until 2026-01-02 05:04:05$/m] },
+    { args: ["pause", "0"], code: 0, stdout: ["not paused"] },
+    { args: ["pause", "30m", "--json"], code: 0, stdout: ['"paused_until": "2026-01-02T05:04:05.000Z"'] },
+    { args: ["pause"], code: 2, stderr: ["SPAN is missing"] },
+    { args: ["pause", "soon"], code: 2, stderr: ['"soon" is no span of time'] },
+    { args: ["pause", "8d"], code: 4, stderr: ["secs: must be a number from 0 to 604800"] },
+  ]);
+});
+
 describe("config diff", () => {
   test("names what differs, with where it comes from", async () => {
     const { stdout, code } = await call(["config", "diff", goodFile], { MEM_AGENT_ADDR: daemon.path });

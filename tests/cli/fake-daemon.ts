@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Events, type TimedEvent } from "../../src/agent/events.ts";
 import type { GivebackRequest } from "../../src/agent/giveback.ts";
-import type { ChangeAnswer, DaemonFace } from "../../src/agent/face.ts";
+import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../../src/agent/face.ts";
 import type { SettingInForce } from "../../src/config/in-force.ts";
 import type {
   AgentStatus,
@@ -172,6 +172,10 @@ export class FakeDaemon implements DaemonFace {
     return Promise.resolve(givebackReport);
   }
 
+  pause(secs: number): PauseAnswer {
+    this.asked.push({ ask: "pause", with: secs });
+    return { paused_until: secs === 0 ? null : "2026-01-02T05:04:05.000Z" };
+  }
   onEvent(listener: (event: TimedEvent) => void): () => void {
     return this.events.on(listener);
   }

@@ -19,7 +19,7 @@ import { ConfigWatch } from "./config-watch.ts";
 import { replaceFile } from "./config-save.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
 import type { DoorNews } from "../door.ts";
-import type { ChangeAnswer, DaemonFace } from "../face.ts";
+import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../face.ts";
 import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCost } from "../own-cost.ts";
@@ -196,6 +196,7 @@ export class Daemon implements DaemonFace {
       started: this.#started,
       health,
       warnings,
+      paused_until: this.#agent.pausedUntil,
       memcg,
       compact,
       config: {
@@ -432,6 +433,10 @@ export class Daemon implements DaemonFace {
 
   giveback(request: GivebackRequest): Promise<GivebackReport> {
     return this.#agent.giveback(request);
+  }
+
+  pause(secs: number): PauseAnswer {
+    return this.#agent.pause(secs);
   }
 
   onEvent(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {

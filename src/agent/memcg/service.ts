@@ -58,6 +58,9 @@ export class MemcgService {
   /** Runs that were not asked for: each spreads what follows it by a factor of its own. */
   #ordinal = 0;
   #lookedMs: number | null = null;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  /** Whether somebody asked for the run under way. */
+  #asked = false;
   #tryAgainMs = Number.NEGATIVE_INFINITY;
   #lastRun: MemcgRunReport | null = null;
   #saved: SavedState;
@@ -100,6 +103,15 @@ export class MemcgService {
     this.#machinery.close();
   }
 
+  /**
+   * Nothing runs by itself before that time on the monotonic clock, and such a run that is under way stops at its next
+   * batch; null ends it. What somebody asks for is done.
+   */
+  pause(untilMs: number | null): void {
+    this.#pausedUntilMs = untilMs ?? Number.NEGATIVE_INFINITY;
+    if (untilMs !== null && this.#running !== null && !this.#asked) this.#registry.halted = true;
+  }
+
   /** A run under way ends under the settings that it began with, unless they switch its targets off. */
   applySettings(settings: Settings): void {
     const before = this.#settings.memcg;
@@ -121,7 +133,7 @@ export class MemcgService {
     for (const target of this.#registry.targets()) {
       if (!target.settings.disabled) next = Math.min(next, this.#dueMs(target));
     }
-    return Math.max(next, this.#tryAgainMs);
+    return Math.max(next, this.#tryAgainMs, this.#pausedUntilMs);
   }
 
   /** New cgroups are looked for as often as the shortest of all periods. */
@@ -138,7 +150,8 @@ export class MemcgService {
   #dueMs(target: TargetState): number {
     const byPeriodMs = dueMs(target.ranMs, target.periodMs, this.#spread(target.ranOrdinal));
     const { idleAtMs } = target;
-    return idleAtMs !== null && idleAtMs > (target.ranMs ?? 0) ? Math.min(byPeriodMs, idleAtMs) : byPeriodMs;
+    const due = idleAtMs !== null && idleAtMs > (target.ranMs ?? 0) ? Math.min(byPeriodMs, idleAtMs) : byPeriodMs;
+    return Math.max(due, this.#pausedUntilMs);
   }
 
   #spread(ordinal: number): number {
@@ -157,11 +170,13 @@ export class MemcgService {
         "cannot run: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it",
       );
     }
+    this.#asked = asked;
     this.#running = this.#run(asked, dryRun || this.#options.dryRun);
     try {
       return await this.#running;
     } finally {
       this.#running = null;
+      this.#registry.halted = this.#stopping;
       this.#registry.applyRules();
     }
   }

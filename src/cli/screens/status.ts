@@ -43,7 +43,7 @@ export function statusLines({ status, memcg, nowMs, brief = false }: StatusScree
   const { memcg: summary } = status;
   const optional = (label: string, text: string): string[] => (text === "" ? [] : fieldLines(terminal, label, text));
   return [
-    ...headLines(status, terminal),
+    ...headLines(status, nowMs, terminal),
     ...warningLines(status, nowMs, terminal),
     ...savedLines(status, nowMs, terminal),
     ...optional("Next", nextText(summary, nowMs)),
@@ -56,13 +56,14 @@ export function statusLines({ status, memcg, nowMs, brief = false }: StatusScree
 }
 
 /** `mem-agent 1.0.0  ok   up 24 s   Linux 6.12.95          lru_gen, cgroup v2`, the end at the right edge. */
-function headLines(status: AgentStatus, terminal: Terminal): string[] {
+function headLines(status: AgentStatus, nowMs: number, terminal: Terminal): string[] {
   const { memcg, compact, kernel, warnings } = status;
   const health =
     warnings.length === 0
       ? paint(terminal, "green", "ok")
       : paint(terminal, "yellow", countText(warnings.length, "warning"));
   const states = [
+    status.paused_until === null ? null : `paused until ${clockText(status.paused_until, nowMs)}`,
     memcg.dry_run ? "dry run" : null,
     memcg.disabled ? (compact.disabled ? "disabled" : "eviction disabled") : null,
     compact.disabled && !memcg.disabled ? "compaction disabled" : null,

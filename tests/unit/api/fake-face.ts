@@ -1,7 +1,7 @@
 /** A daemon that only remembers: enough for the socket to be tried without a kernel. */
 import { Events, type AgentEvent } from "../../../src/agent/events.ts";
 import type { GivebackRequest } from "../../../src/agent/giveback.ts";
-import type { ChangeAnswer, DaemonFace } from "../../../src/agent/face.ts";
+import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../../../src/agent/face.ts";
 import type {
   AgentStatus,
   CompactRunReport,
@@ -209,6 +209,7 @@ export function agentStatus(changes: Partial<AgentStatus> = {}): AgentStatus {
     started: "2026-01-02T03:04:05.000Z",
     health: "ok",
     warnings: [],
+    paused_until: null,
     memcg,
     compact: compactStatus(),
     config: {
@@ -305,6 +306,10 @@ export class FakeFace implements DaemonFace {
     this.#do("giveback", request);
     await Promise.resolve();
     return givebackReport;
+  }
+  pause(secs: number): PauseAnswer {
+    this.#do("pause", secs);
+    return { paused_until: secs === 0 ? null : "2026-01-02T05:04:05.000Z" };
   }
   onEvent(listener: Parameters<Events["on"]>[0]): () => void {
     return this.events.on(listener);

@@ -18,6 +18,7 @@ const bodies: Record<string, unknown> = {
   memcgSet: { period_secs: 5 },
   compactSet: { period_secs: 5 },
   logLevelSet: { level: "debug" },
+  pause: { secs: 60 },
   run: { what: "memcg" },
 };
 
