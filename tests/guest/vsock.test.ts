@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { agentFiles, firstKernel, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
-import type { SettingInForce } from "../../src/agent/face.ts";
+import type { SettingInForce } from "../../src/config/in-force.ts";
 
 const address = "vsock://1:9469";
 const probed = "vsock:1:9469";

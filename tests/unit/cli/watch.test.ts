@@ -6,9 +6,10 @@ import { historyStatus, memcgStatus, target } from "../api/fake-face.ts";
 
 const nowMs = Date.parse("2026-01-02T04:00:00Z");
 
+const podPath = (index: number): string => `/kubepods.slice/burstable.slice/pod${index}.slice/cri-${index}f9a1c.scope`;
+
 function manyTargets(count: number) {
-  const path = (index: number): string => `/kubepods.slice/burstable.slice/pod${index}.slice/cri-${index}f9a1c.scope`;
-  return memcgStatus(Array.from({ length: count }, (_, index) => target(path(index), { size_bytes: 4096 * index })));
+  return memcgStatus(Array.from({ length: count }, (_, index) => target(podPath(index), { size_bytes: 4096 * index })));
 }
 
 function screen(
