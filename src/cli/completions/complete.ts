@@ -6,7 +6,13 @@
 import { call } from "../../api/client.ts";
 import type { Command } from "../command-types.ts";
 import { writeOut } from "../output.ts";
-import { completionEntries, type CompletionEntry, type CompletionFlag, type CompletionValue } from "./entries.ts";
+import {
+  completionEntries,
+  type CompletionEntry,
+  type CompletionFlag,
+  type CompletionValue,
+  type RuleKey,
+} from "./entries.ts";
 
 export interface Candidate {
   readonly word: string;
@@ -38,6 +44,16 @@ export async function candidates(
   const last = line.at(-1) ?? "";
   const { entry, used } = entryOf(entries, words);
   const [, joinedFlag = null, joinedValue = ""] = /^(--[a-z0-9-]+)=(.*)$/s.exec(last) ?? [];
+  const lastFlag = words.findLastIndex((word) => word.startsWith("--"));
+  const behind = entry.flags.find(({ name }) => name === words[lastFlag]);
+  if (behind?.value.type === "rule" && !last.startsWith("-")) {
+    return ruleCandidates(
+      behind.value.keys,
+      lastFlag === words.length - 1 ? null : (words.at(-1) ?? null),
+      last,
+      cgroups,
+    );
+  }
   const flag = entry.flags.find(({ name }) => name === (joinedFlag ?? words.at(-1)));
   if (flag !== undefined && flag.value.type !== "none" && (joinedFlag !== null || !isDone(flag, last))) {
     const found = await valuesOf(flag.value, joinedFlag === null ? last : joinedValue, cgroups);
@@ -50,6 +66,34 @@ export async function candidates(
   if (last.startsWith("-") || entry.positional.type === "none") return own;
   const positional = await valuesOf(entry.positional, last, cgroups);
   return positional === "file" ? "file" : [...positional, ...own];
+}
+
+/**
+ * The next key of a rule, or the value of the key that the word ends with. bash takes `path=/a` apart: there the word
+ * before ends with the key.
+ */
+async function ruleCandidates(
+  keys: readonly RuleKey[],
+  before: string | null,
+  last: string,
+  cgroups: KnownCgroups,
+): Promise<readonly Candidate[]> {
+  const part = last.slice(last.lastIndexOf(",") + 1);
+  const equals = part.indexOf("=");
+  const ended = before?.slice(before.lastIndexOf(",") + 1);
+  const name = equals >= 0 ? part.slice(0, equals) : part === last ? ended : undefined;
+  const key = keys.find((one) => one.name === name);
+  if (key !== undefined) {
+    const start = part.slice(equals + 1);
+    const prefix = last.slice(0, last.length - start.length);
+    const found = await valuesOf(key.value, start, cgroups);
+    return found === "file" ? [] : found.map(({ word, text }) => ({ word: prefix + word, text }));
+  }
+  const prefix = last.slice(0, last.length - part.length);
+  return matching(
+    keys.map(({ name: word, text }) => ({ word: `${prefix}${word}=`, text })),
+    last,
+  );
 }
 
 /** A boolean setting may stand alone: after it a word with dashes is the next flag. */
@@ -82,6 +126,7 @@ async function valuesOf(
   switch (value.type) {
     case "none":
     case "any":
+    case "rule":
       return [];
     case "file":
       return "file";

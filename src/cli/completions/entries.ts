@@ -1,6 +1,7 @@
 /** What can follow what on a command line: the command table, flattened for the shells. */
 import type { ArgDef } from "citty";
-import { type Flag } from "../../config/flags.ts";
+import type { Flag, RuleList } from "../../config/flags.ts";
+import { ruleSettingList, type Setting } from "../../config/schema.ts";
 import { type Command, isGroup } from "../command-types.ts";
 import { settingFlagsOf } from "../setting-arguments.ts";
 
@@ -10,7 +11,16 @@ export type CompletionValue =
   | { readonly type: "any" }
   | { readonly type: "file" }
   | { readonly type: "cgroup" }
-  | { readonly type: "choice"; readonly choices: readonly string[] };
+  | { readonly type: "choice"; readonly choices: readonly string[] }
+  /** `path=/a,key=value,…`, one or several. */
+  | { readonly type: "rule"; readonly keys: readonly RuleKey[] };
+
+export interface RuleKey {
+  /** As a flag writes it, with dashes. */
+  readonly name: string;
+  readonly text: string;
+  readonly value: CompletionValue;
+}
 
 export interface CompletionFlag {
   /** With its dashes. */
@@ -44,7 +54,20 @@ function argumentValue(name: string, about: ArgDef): CompletionValue {
   return { type: isFile ? "file" : "any" };
 }
 
+/** What names a rule, and with all flags but the one that deletes what it may set. */
+function ruleKeys(list: RuleList): readonly RuleKey[] {
+  return ruleSettingList
+    .filter(({ key }) => list !== "del" || key === "path" || key === "numa_id")
+    .map((setting) => ({ name: setting.key.replaceAll("_", "-"), text: setting.text, value: ruleValue(setting) }));
+}
+
+function ruleValue({ key, kind }: Setting): CompletionValue {
+  if (key === "path") return { type: "cgroup" };
+  return kind.type === "boolean" ? { type: "choice", choices: ["true", "false"] } : { type: "any" };
+}
+
 function settingValue(flag: Flag): CompletionValue {
+  if (flag.target.type === "rules") return { type: "rule", keys: ruleKeys(flag.target.list) };
   const { kind } = flag.about;
   if (kind.type === "boolean") return { type: "choice", choices: ["true", "false"] };
   if (kind.type === "choice") return { type: "choice", choices: kind.choices };

@@ -30,6 +30,16 @@ describe("what may follow", () => {
       ["/system.slice", "/system.slice/a"],
     ],
     [["memcgstatus", "--path", "/i"], ["/init.scope"]],
+    [["memcgset", "--memcg-add", "pa"], ["path="]],
+    [["memcgset", "--memcg-add", "path=/i"], ["path=/init.scope"]],
+    [["memcgset", "--memcg-add", "path=/a,period-s"], ["path=/a,period-secs="]],
+    [["memcgset", "--memcg-add", "path=/a,swap=t"], ["path=/a,swap=true"]],
+    [["memcgset", "--memcg-del", "path=/a,", "path=/b,n"], ["path=/b,numa-id="]],
+    // As bash takes it apart.
+    [["memcgset", "--memcg-add", "path", "=", "/i"], ["/init.scope"]],
+    [["memcgset", "--memcg-add", "path", "=", "/a,disab"], ["/a,disabled="]],
+    [["memcgset", "--memcg-add", "path", "=", "/a,disabled", "=", "f"], ["false"]],
+    [["memcgset", "--memcg-add", "path=/a", "--sa"], ["--save"]],
     [["memcgset", "--memcg-period-secs", ""], []],
     [["nonsense", "st"], []],
   ];
