@@ -9,7 +9,6 @@ import { settingsInForce, type SettingInForce } from "../../config/in-force.ts";
 import { parseCompactChange, parseLogLevel, parseMemcgChange, type ParsedChange } from "../../config/change.ts";
 import { applyReload, saidValues, type LiveSettings, type Merged, type SettingChange } from "../../config/merge.ts";
 import { isMemcgOff, ruleId } from "../../config/rules.ts";
-import { isMemcgOff, ruleId } from "../../config/rules.ts";
 import type { ControlSettings, Settings, SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { DaemonLock } from "../../system/daemon-lock.ts";
