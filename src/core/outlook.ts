@@ -80,7 +80,7 @@ export interface WhyNotInput {
 }
 
 /** Ends that say what was in the way, and hold until the next run. */
-const lasting: ReadonlySet<EndReason | null> = new Set(["protected", "swap_full", "no_progress"]);
+const lasting: ReadonlySet<EndReason | null> = new Set(["protected", "swap_full", "no_progress", "refaults"]);
 
 /** What keeps a target from giving more, null where the next run may evict. */
 export function whyNot(input: WhyNotInput): EndReason | null {

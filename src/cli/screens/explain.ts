@@ -4,7 +4,8 @@ import { bytesText, percentText, spanText } from "../../base/units.ts";
 import type { MemcgStatus, TargetStatus } from "../../agent/status.ts";
 import { endReasonTexts } from "../../core/reason.ts";
 import { endedText, evictedSum, paceText } from "./memcg.ts";
-import { countText } from "./quantity.ts";
+import { whyNotText } from "./outlook.ts";
+import { ageText, countText } from "./quantity.ts";
 import { fieldLines, heading, joinParts } from "./screen.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,7 +33,7 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
       }
       return `${dry}Too much of what was evicted came back, so it sits out ${countText(target.sit_out, "eviction")}${next}.`;
     case "not_ready":
-      return `${dry}It is too young to judge: ${countText(target.agings, "aging")} of ${settings.eviction_run_aging_count_min}, and ${generationsText(target)}${next}.`;
+      return `${dry}It is too young to judge: ${countText(target.agings, "aging")} of ${settings.eviction_run_aging_count_min}, and ${generationsText(target)}${evictionText(target)}${next}.`;
     case "error":
       return `${dry}Its last run failed: ${escapeControls(target.last_error ?? "see the log")}${next}.`;
     case null:
@@ -54,6 +55,12 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
   }
 }
 
+/** When something of it may go, if nobody touches that. */
+function evictionText({ next_eviction_secs: secs, candidate_bytes: bytes }: TargetStatus): string {
+  if (secs === null) return "";
+  return `; ${bytesText(bytes)} stay untouched so far, and some of that may go in about ${spanText(Math.round(secs))}`;
+}
+
 function generationsText({ generations }: TargetStatus): string {
   return generations === null ? "its generations are not known" : `${generations.length} of 4 generations`;
 }
@@ -71,6 +78,7 @@ export function renderExplanation(target: TargetStatus, memcg: MemcgStatus, term
     ...field("", explained(target, memcg)).map((line) => line.trimStart()),
     "",
     ...field("Rule", target.rule === null ? "none; the base settings apply" : escapeControls(target.rule)),
+    ...field("Candidate", candidateText(target)),
     ...field("Size", `${bytesText(target.size_bytes)}, ${bytesText(evictedSum(target.cold_bytes))} of it cold`),
     ...field("Generations", generations === null ? "not known to this backend" : `oldest first: ${ages.join(", ")}`),
     ...field("Pace", `${paceText(target)}; between ${settings.period_min_secs} s and ${settings.period_secs} s`),
@@ -89,8 +97,21 @@ export function renderExplanation(target: TargetStatus, memcg: MemcgStatus, term
       "Last run",
       target.last_end === null ? "none yet" : `${target.last_end}: ${endReasonTexts[target.last_end]}`,
     ),
-    ...field("Next run", target.next_run_secs === null ? "never" : `in ${spanText(target.next_run_secs)}`),
+    ...field("Next run", nextRunText(target)),
+    ...field("Why not more", whyNotText(target)),
   ];
+}
+
+function candidateText({ candidate_bytes: bytes, candidate_age_secs: age }: TargetStatus): string {
+  return age === null || bytes === 0
+    ? bytesText(bytes)
+    : `${bytesText(bytes)} untouched, most of it for ${ageText(age)}`;
+}
+
+function nextRunText({ next_run_secs: runSecs, next_eviction_secs: evictionSecs }: TargetStatus): string {
+  if (runSecs === null) return "never";
+  const run = `in ${spanText(Math.round(runSecs))}`;
+  return evictionSecs === null ? run : `${run}; it may evict in about ${spanText(Math.round(evictionSecs))}`;
 }
 
 function stallText({ pressure_percent: percent, pressure_source: source, settings }: TargetStatus): string {

@@ -36,7 +36,10 @@ export function whyNotText(target: TargetStatus): string {
         ? reasonTexts.pressure
         : `stalled ${percentText(percent)} of ${settings.period_psi_percent_limit} %`;
     case "refaults":
-      return target.sit_out > 0 ? `came back, sits out ${target.sit_out}` : reasonTexts.refaults;
+      if (target.sit_out > 0) return `came back, sits out ${target.sit_out}`;
+      return target.pace.rhythm_secs === null
+        ? reasonTexts.refaults
+        : `comes back after ${spanText(Math.round(target.pace.rhythm_secs))}`;
     case "nothing_cold":
     case "no_progress":
     case "swap_full":

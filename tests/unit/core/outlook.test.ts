@@ -57,6 +57,8 @@ describe("why not more", () => {
     [{ young: true, sitOut: 2, lastEnd: null }, "not_ready"],
     [{ sitOut: 2, onTrial: true }, "refaults"],
     [{ onTrial: true, lastEnd: "sampled" }, "sampled"],
+    [{ lastEnd: "refaults" }, "refaults"],
+    [{ candidatePages: 0, lastEnd: "refaults" }, "refaults"],
     [{ lastEnd: "protected" }, "protected"],
     [{ lastEnd: "no_progress" }, "no_progress"],
   ];
