@@ -23,6 +23,10 @@ export const pages = {
     about: "every command and its arguments, exit codes",
     load: () => import("./commands.md", { with: { type: "text" } }),
   },
+  screens: {
+    about: "what status, status --watch and explain show",
+    load: () => import("./screens.md", { with: { type: "text" } }),
+  },
   settings: {
     about: "every setting, where a value comes from, reload and save",
     load: () => import("./settings.md", { with: { type: "text" } }),

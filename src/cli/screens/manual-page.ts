@@ -13,12 +13,17 @@ const cellColumnsMin = 12;
 /** The lines of a page. */
 export function manualPageLines(markdown: string, terminal: Terminal): string[] {
   const columns = Math.min(terminal.columns ?? columnsMax, columnsMax);
-  const blocks = parseMarkdown(markdown).filter((block) => block.type !== "code" || block.language !== "mermaid");
+  const blocks = parseMarkdown(markdown).filter((block) => !isPicture(block));
   return blocks.flatMap((block, index) => {
     const before = blocks[index - 1];
     const joined = before === undefined || (before.type === "item" && block.type === "item");
     return [...(joined ? [] : [""]), ...blockLines(block, columns, terminal)];
   });
+}
+
+function isPicture(block: Block): boolean {
+  if (block.type === "paragraph") return /^!\[[^\]]*\]\([^)]*\)$/.test(block.text);
+  return block.type === "code" && block.language === "mermaid";
 }
 
 function blockLines(block: Block, columns: number, terminal: Terminal): string[] {
