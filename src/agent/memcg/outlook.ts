@@ -2,7 +2,7 @@
 import { secsOf } from "../../base/units.ts";
 import { coldAgeMs, generationsMax } from "../../core/eviction.ts";
 import { firstEvictionMs, whyNot } from "../../core/outlook.ts";
-import { paceLimits, trialEndsMs } from "../../core/pace.ts";
+import { trialEndsMs } from "../../core/pace.ts";
 import { noEnds, type EndReason } from "../../core/reason.ts";
 import type { MemcgSummary } from "../status.ts";
 import type { MemcgRegistry, TargetState } from "./registry.ts";
@@ -30,8 +30,7 @@ export function outlookOf(target: TargetState, view: OutlookView): Outlook {
   const dueMs = Math.max(nowMs, view.dueMs(target));
   const oldMs = target.inactive === null ? oldEnoughMs(target, view, dueMs) : triedOftenMs(target, dueMs);
   const young = target.inactive === null ? !isOld(target, view) : oldMs === null || oldMs > dueMs;
-  const limits = paceLimits(settings.period_min_secs, settings.period_secs);
-  const trialMs = trialEndsMs(pace, limits);
+  const trialMs = trialEndsMs(pace, target.paceLimits);
   const why = whyNot({
     disabled: settings.disabled,
     candidatePages,
