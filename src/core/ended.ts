@@ -125,9 +125,9 @@ export function decideEnded(state: EndedState, input: EndedInput): EndedDecision
   return { do: "evict", pages: sample ? endedPagesMin : input.oldPages, sample };
 }
 
-/** The first step: one mebibyte. */
+/** The first step: one mebibyte; a large one frees about as much as a batch of other evictions does. */
 export const endedStepPages = 256;
-const stepPagesMax = 16_384;
+const stepPagesMax = 4096;
 /** What the living may lose to a run: this many pages, and this share of what went of the ended. */
 const lostPagesMax = 512;
 const lostDivisor = 16;

@@ -170,15 +170,22 @@ export interface EndedTools {
   readonly bounds: Bounds;
   readonly swapFreePages: () => number;
   readonly dryRun: boolean;
+  /** Of a giveback, which takes all that it may at once; null in a run. */
+  readonly giveback: {
+    readonly minAgeMs: number;
+    readonly ignorePressure: boolean;
+    /** Pages that are still wanted; null for as many as there are. */
+    readonly pagesMax: () => number | null;
+  } | null;
   readonly stops: (cgroup: CgroupState) => boolean;
+  /** Told what went of them and of the living with them, or with `dryRun` would have gone: file pages. */
+  readonly evicted: (pages: number) => void;
   readonly totals: MemcgTotals;
 }
 
-/** What went, or with `dryRun` would have gone, of all ended units, and of the living with them: file pages. */
-export async function evictEnded(all: readonly EndedUnits[], tools: EndedTools): Promise<number> {
-  let pages = 0;
-  for (const units of all) pages += await new EndedEviction(units, tools).run();
-  return pages;
+/** Evicts of all ended units what is to go now. */
+export async function evictEnded(all: readonly EndedUnits[], tools: EndedTools): Promise<void> {
+  for (const units of all) await new EndedEviction(units, tools).run();
 }
 
 class EndedEviction {
@@ -193,39 +200,44 @@ class EndedEviction {
     this.#tools = tools;
   }
 
-  async run(): Promise<number> {
+  async run(): Promise<void> {
     const units = this.#units;
     const { settings, cgroup } = units;
-    if (settings === null || (units.pages < endedPagesMin && !isUnderJudgement(units.refault))) return 0;
+    if (settings === null || (units.pages < endedPagesMin && !isUnderJudgement(units.refault))) return;
     const nowMs = this.#tools.clock.monotonicMs();
     const limits = limitsOf(settings);
     const observation = this.#judge(settings.refault_percent_limit, nowMs, limits);
-    if (units.pages < endedPagesMin) return 0;
-    const oldPages = oldEndedPages(units.state, endedHorizonMs(limits), nowMs);
+    if (units.pages < endedPagesMin) return;
+    const { giveback } = this.#tools;
     const decision = decideEnded(units.state, {
-      oldPages,
-      nowMs,
+      oldPages:
+        giveback === null ? oldEndedPages(units.state, endedHorizonMs(limits), nowMs) : this.#wantedPages(nowMs),
+      nowMs: giveback === null ? nowMs : Infinity,
       disabled: settings.disabled,
       disabledBelow: isDisabledBelow(cgroup),
       hasReclaim: hasReclaim(this.#tools.root, this.#tools.tree, cgroup.path),
       filesAlone: this.#takesSwappiness() || this.#cannotSwap(),
-      stalled: this.#hasStalled(settings.period_psi_percent_limit),
-      sitsOut: decideRefault(units.refault, settings.refault_percent_limit).do === "sit_out",
-      sampling: settings.refault_percent_limit > 0,
+      stalled: giveback?.ignorePressure !== true && this.#hasStalled(settings.period_psi_percent_limit),
+      sitsOut: giveback === null && decideRefault(units.refault, settings.refault_percent_limit).do === "sit_out",
+      sampling: giveback === null && settings.refault_percent_limit > 0,
     });
     if (decision.do === "leave") {
       if (decision.why === "refaults" && !this.#tools.dryRun) units.refault = noteSitOut(units.refault);
       if (decision.why !== null) this.#end(decision.why, nowMs, limits);
-      return 0;
+      return;
     }
-    if (this.#tools.dryRun) return decision.pages;
+    if (this.#tools.dryRun) {
+      this.#tools.evicted(decision.pages);
+      return;
+    }
     units.evictions++;
-    const why = await this.#evict(decision.pages, decision.sample, settings.eviction_psi_percent_limit);
+    const stallPercentMax = giveback?.ignorePressure === true ? 100 : settings.eviction_psi_percent_limit;
+    const why = await this.#evict(decision.pages, decision.sample, stallPercentMax);
     if (observation !== null) units.refault = noteEviction(units.refault, observation, this.#freedPages);
-    units.takenPages += this.#freedPages;
     units.evictedPages += this.#freedPages;
     units.lostPages += this.#lostPages;
-    this.#tools.totals.evictedFilePages += this.#freedPages + this.#lostPages;
+    // The living lose what the ended did not: known at the end, since the kernel's count may lag behind a step.
+    this.#book(this.#lostPages);
     this.#end(why, this.#tools.clock.monotonicMs(), limits);
     this.#tools.events.emit({
       event: "ended_units",
@@ -234,12 +246,24 @@ class EndedEviction {
       evicted_bytes: this.#freedPages * this.#tools.pageBytes,
       lost_bytes: this.#lostPages * this.#tools.pageBytes,
     });
-    return this.#freedPages + this.#lostPages;
+  }
+
+  #book(pages: number): void {
+    this.#tools.totals.evictedFilePages += pages;
+    this.#tools.evicted(pages);
   }
 
   /** Over all steps, since the kernel's count may lag behind a step. */
   get #lostPages(): number {
     return Math.max(0, this.#stolenPages - this.#freedPages);
+  }
+
+  /** What a giveback takes: all that ended so long ago, as far as more is wanted. */
+  #wantedPages(nowMs: number): number {
+    const { state, pages } = this.#units;
+    const { giveback } = this.#tools;
+    const isOld = giveback !== null && nowMs - (state.sinceMs ?? nowMs) >= giveback.minAgeMs;
+    return isOld ? Math.min(pages, giveback.pagesMax() ?? pages) : 0;
   }
 
   #end(why: EndedEnd, nowMs: number, limits: PaceLimits): void {
@@ -272,6 +296,8 @@ class EndedEviction {
       const wentPages = Math.max(0, wasPages - units.pages);
       const stolen = this.#countStolen();
       this.#freedPages += wentPages;
+      units.takenPages += wentPages;
+      this.#book(wentPages);
       this.#stolenPages += stolen === null || wasStolen === null ? wentPages : Math.max(0, stolen - wasStolen);
       idleSteps = wentPages === 0 ? idleSteps + 1 : 0;
       const after = pressure.freshWithChildren(cgroup);

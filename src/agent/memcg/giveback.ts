@@ -20,12 +20,14 @@ import {
   type Holding,
   type Take,
 } from "../../core/giveback.ts";
+import type { EndedEnd } from "../../core/ended.ts";
 import type { EndReason } from "../../core/reason.ts";
 import type { RefaultObservation } from "../../core/refault.ts";
 import { readMeminfo } from "../../kernel/meminfo.ts";
 import { displayPath } from "../../system/path-name.ts";
 import type { EvictPlan, Reach } from "./backend.ts";
 import { Bounds } from "./bounds.ts";
+import { evictEnded } from "./ended.ts";
 import { evictTargets, type EvictionTools } from "./evict.ts";
 import { EvictionGuards, waitingPercent } from "./pressure.ts";
 import { isThere, type CgroupState, type TargetState } from "./registry.ts";
@@ -116,6 +118,8 @@ class Giveback {
   #slowAtStart: ReadonlySet<number> = new Set();
   #agingMsPerPage = agingMsPerPageAtStart;
   #batches = 0;
+  /** Of ended units, and of what went with them. */
+  #endedPages = 0;
 
   constructor(machinery: MemcgMachinery, request: MemcgGivebackRequest) {
     this.#machinery = machinery;
@@ -165,6 +169,7 @@ class Giveback {
 
   /** Evicts and ages until there is nothing to do, or no time. */
   async rounds(): Promise<GivebackStop> {
+    await this.#evictEnded();
     for (let round = 0; round < roundsMax; round++) {
       const step = planGiveback(this.#holdings(), this.#limits());
       if (step.do === "stop") return step.why;
@@ -172,6 +177,21 @@ class Giveback {
       else await this.#age(step.indexes);
     }
     return "deadline";
+  }
+
+  /** Nobody's own, and so first. */
+  async #evictEnded(): Promise<void> {
+    const { root, tree, pageBytes, registry } = this.#machinery;
+    await evictEnded(this.#machinery.ended.all, {
+      ...this.#machinery,
+      bounds: new Bounds(root, tree, pageBytes),
+      swapFreePages: () => this.#swapFreePages(),
+      dryRun: false,
+      giveback: { ...this.#request, pagesMax: () => this.#limits().leftPages },
+      stops: ({ targets: [target] }) => target === undefined || this.#mustStop(target),
+      evicted: (pages) => void (this.#endedPages += pages),
+      totals: registry.totals,
+    });
   }
 
   get #leftMs(): number {
@@ -362,7 +382,8 @@ class Giveback {
   }
 
   #freed(type: "filePages" | "anonPages"): number {
-    return this.#progress.reduce((sum, progress) => sum + progress[type], 0);
+    const ended = type === "filePages" ? this.#endedPages : 0;
+    return this.#progress.reduce((sum, progress) => sum + progress[type], ended);
   }
 
   #left(stop: GivebackStop): MemcgGivebackOutcome["left"] {
@@ -374,9 +395,32 @@ class Giveback {
         left.set(why, { pages: known.pages + pages, targets: known.targets + 1 });
       }
     }
+    for (const { pages, lastEnd } of this.#machinery.ended.all) {
+      if (pages === 0) continue;
+      const why = stop === "amount" ? "amount" : endedLefts[lastEnd ?? "evicted"];
+      const known = left.get(why) ?? { pages: 0, targets: 0 };
+      left.set(why, { pages: known.pages + pages, targets: known.targets + 1 });
+    }
     return left;
   }
 }
+
+/** Why what ended is left. */
+const endedLefts: Readonly<Record<EndedEnd, GivebackLeft>> = {
+  evicted: "in_use",
+  sampled: "in_use",
+  refaults: "in_use",
+  fresh: "young",
+  living_lost: "out_of_reach",
+  no_progress: "no_progress",
+  pressure: "pressure",
+  disabled: "disabled",
+  spared: "disabled",
+  no_file: "out_of_reach",
+  swap: "out_of_reach",
+  stopped: "deadline",
+  error: "error",
+};
 
 interface GivebackJob {
   readonly target: TargetState;

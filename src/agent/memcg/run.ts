@@ -348,15 +348,19 @@ class MemcgRun {
   }
 
   /** After the living, so that little of theirs is left for the kernel to come across. */
-  #evictEnded(): Promise<number> {
-    return evictEnded(this.#machinery.ended.all, {
+  async #evictEnded(): Promise<number> {
+    let evictedPages = 0;
+    await evictEnded(this.#machinery.ended.all, {
       ...this.#machinery,
       bounds: this.#bounds,
       swapFreePages: () => this.#swapFreePages(),
       dryRun: this.#order.dryRun,
+      giveback: null,
+      evicted: (pages) => void (evictedPages += pages),
       stops: ({ targets: [target] }) => target === undefined || this.#machinery.registry.mustStop(target),
       totals: this.#machinery.registry.totals,
     });
+    return evictedPages;
   }
 
   #pretend(): number {

@@ -33,6 +33,45 @@ describe("giving back", () => {
     expect(serving.service.summary().evicted_bytes.file_bytes).toBe(15_000 * 4096);
   });
 
+  test("begins with what ended, as far as it is reached, and says what is left of it", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/slice", { anonPages: 0, filePages: 0 });
+    for (const path of ["/slice/a", "/slice/b", "/job"]) kernel.add(path, cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    kernel.endUnit("/slice/b");
+    kernel.leaveDead("/job", "0");
+    kernel.commands.length = 0;
+    const outcome = await giveback(serving, 60_000);
+    expect(outcome.filePages).toBe(20_000);
+    expect(kernel.commands[0]).toStartWith("reclaim /slice ");
+    expect(leftPages(outcome)).toEqual({ out_of_reach: 10_000 });
+    expect(serving.service.status().ended).toMatchObject([
+      { path: "/", last_end: "no_file" },
+      { path: "/slice", last_end: "evicted", evicted_bytes: 10_000 * 4096 },
+    ]);
+  });
+
+  test("takes of what ended no more than it is asked for, and nothing that is too young", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/slice", { anonPages: 0, filePages: 0 });
+    for (let unit = 0; unit < 3; unit++) {
+      kernel.add("/slice/a", cold);
+      kernel.endUnit("/slice/a");
+    }
+    const serving = new Serving(kernel);
+    await serving.run();
+    const young = await giveback(serving, 60_000, { minAgeMs: 60_000 });
+    expect(young.filePages).toBe(0);
+    expect(leftPages(young)).toEqual({ young: 30_000 });
+    kernel.clock.advance(60_000);
+    const outcome = await giveback(serving, 60_000, { minAgeMs: 60_000, targetPages: 4000 });
+    // The kernel takes all that it comes across of one that ended.
+    expect(outcome.filePages).toBeGreaterThanOrEqual(4000);
+    expect(outcome.filePages).toBeLessThan(10_000);
+    expect(leftPages(outcome)).toEqual({ amount: 30_000 - outcome.filePages });
+  });
+
   test("begins with the coldest", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/old", cold);
