@@ -143,7 +143,9 @@ export function judgePace(state: PaceState, evidence: PaceEvidence): PaceState {
  * At every look, whether the target is due or not: what is new is asked for soon. A period that was learnt by what came
  * back is not forgotten for it.
  */
-export function noteGrowth(state: PaceState, sizePages: number, pageBytes: number, limits: PaceLimits): PaceState {
+export function noteGrowth(state: PaceState, heldPages: number, pageBytes: number, limits: PaceLimits): PaceState {
+  // What is smaller than a sample is nothing to run for, however fast it grows.
+  const sizePages = heldPages < samplePagesMin ? 0 : heldPages;
   const grown = sizePages - state.sizePages;
   const hasGrown = grown * pageBytes >= growthBytesMin || grown >= Math.max(1, growthShare * state.sizePages);
   if (!hasGrown) return sizePages < state.sizePages ? { ...state, sizePages } : state;

@@ -45,8 +45,19 @@ guestTest(
       // From Linux 7.x on the parent has such pages: they are cold like its own.
       expect(guest.kernel).toBe("7.2");
       const parent = await agent.target("/slice");
-      console.log(`7.2: nothing ends apart; /slice itself has ${(parent.size_bytes / mib).toFixed(0)} MiB`);
       expect(parent.size_bytes).toBeGreaterThan(0.9 * units * unitMiB * mib);
+      await guest.sh("mem-agent memcgset --memcg-add path=/slice,no-subdir=true,eviction-run-aging-count-min=3");
+      const after = await agent.untilTarget("/slice", ({ size_bytes }) => size_bytes < 0.1 * units * unitMiB * mib, {
+        deadlineMs: 150_000,
+        what: "the parent's own pages evicted",
+        intervalMs: 2000,
+      });
+      const kept = await Promise.all(living.map((name) => usageBytes(guest, `slice/${name}`)));
+      console.log(
+        `7.2: nothing ends apart; /slice itself had ${(parent.size_bytes / mib).toFixed(0)} MiB and has ` +
+          `${(after.size_bytes / mib).toFixed(1)}; living ones have ${kept.map((bytes) => (bytes / mib).toFixed(1)).join(" and ")}`,
+      );
+      for (const bytes of kept) expect(bytes).toBeGreaterThan(0.94 * unitMiB * mib);
       expect(await agent.stop()).toBe(0);
       return;
     }

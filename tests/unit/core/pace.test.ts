@@ -150,6 +150,12 @@ describe("nothing to give", () => {
     expect(periodAfter({ ...empty, emptyRuns: 0 }, 11_000)).toBe(160_000);
   });
 
+  test("what is smaller than a sample does not grow", () => {
+    const empty: PaceState = { ...newPace, periodMs: 160_000, emptyRuns: 3, sizePages: 0 };
+    expect(periodAfter(empty, 255)).toBe(160_000);
+    expect(periodAfter(empty, 256)).toBe(20_000);
+  });
+
   test("growth is what came since the size was last the least", () => {
     const shrunk = noteGrowth({ ...newPace, emptyRuns: 3, periodMs: 160_000, sizePages: 10_000 }, 5_000, 4096, limits);
     expect(periodMs(shrunk, limits)).toBe(160_000);
