@@ -61,6 +61,8 @@ export class EndedUnits {
   lastError: string | null = null;
   refault: RefaultState = noRefaults;
   stall: StallReading | null = null;
+  /** Whether its memory.reclaim takes swappiness=, which the kernel does not change; null before that was asked. */
+  takesSwappiness: boolean | null = null;
 
   constructor(cgroup: CgroupState) {
     this.cgroup = cgroup;
@@ -324,7 +326,9 @@ class EndedEviction {
 
   #takesSwappiness(): boolean {
     const { root, tree } = this.#tools;
-    return nullIfFault(() => acceptsSwappiness(root, tree, this.#units.cgroup.path)) ?? false;
+    const units = this.#units;
+    units.takesSwappiness ??= nullIfFault(() => acceptsSwappiness(root, tree, units.cgroup.path));
+    return units.takesSwappiness ?? false;
   }
 
   #cannotSwap(): boolean {
