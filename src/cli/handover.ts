@@ -39,6 +39,9 @@ const engineOptions: Readonly<Record<string, string>> = {
   BUN_JSC_forceMiniVMMode: "1",
   BUN_JSC_useDFGJIT: "0",
   BUN_JSC_useConcurrentJIT: "0",
+  BUN_JSC_thresholdForJITAfterWarmUp: "50000",
+  BUN_JSC_thresholdForJITSoon: "5000",
+  BUN_JSC_useRegExpJIT: "0",
   BUN_GC_TIMER_DISABLE: "1",
   MIMALLOC_SCAVENGER: "0",
 };

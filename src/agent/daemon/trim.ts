@@ -2,7 +2,7 @@
  * Giving back our own memory: what a tool that frees others' memory keeps for itself is looked at first.
  *
  * The engine collects by itself only while it allocates, and its timer that does so at rest is switched off, since it
- * wakes the process every second for minutes. So it is asked to here, 20 s after the last work. Then no timer is left.
+ * wakes the process every second for minutes. So it is asked to here, some seconds after the last work. Then no timer is left.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
 import { isFault } from "../../base/fault.ts";
@@ -11,7 +11,7 @@ import { dropOwnFiles, sweepExecutable } from "../../system/executable-pages.ts"
 /** What is done after how long a quiet. */
 export interface TrimStage {
   readonly quietMs: number;
-  /** Least time between two of it: within that it is left out. */
+  /** Least time between two of it: what is due sooner waits. */
   readonly pauseMs: number;
   readonly giveBack: () => void;
 }
@@ -58,33 +58,35 @@ export class Trimmer {
     const stage = this.#work.stages[this.#stage];
     this.#timer = null;
     if (stage === undefined) return;
-    const delayMs = this.#touchedMs + stage.quietMs - this.#clock.monotonicMs();
-    this.#timer = this.#clock.after(delayMs, () => this.#fire());
+    this.#timer = this.#clock.after(this.#dueMs(stage) - this.#clock.monotonicMs(), () => this.#fire());
+  }
+
+  #dueMs(stage: TrimStage): number {
+    const doneMs = this.#doneMs.get(stage) ?? Number.NEGATIVE_INFINITY;
+    return Math.max(this.#touchedMs + stage.quietMs, doneMs + stage.pauseMs);
   }
 
   #fire(): void {
     const stage = this.#work.stages[this.#stage];
     const nowMs = this.#clock.monotonicMs();
-    if (stage !== undefined && nowMs - this.#touchedMs >= stage.quietMs) {
+    if (stage !== undefined && nowMs >= this.#dueMs(stage)) {
       this.#stage++;
-      const doneMs = this.#doneMs.get(stage);
-      if (doneMs === undefined || nowMs - doneMs >= stage.pauseMs) {
-        this.#doneMs.set(stage, nowMs);
-        stage.giveBack();
-      }
+      this.#doneMs.set(stage, nowMs);
+      stage.giveBack();
     }
     this.#arm();
   }
 }
 
-const collectPauseMs = 5 * 60_000;
+const pauseMs = 60_000;
 
 /**
  * What the start needed of the executable is mostly never needed again: it is dropped, at once and with what the first
  * collection walks through. What runs touch afterwards comes back page by page and stays mapped; dropped is then only
  * what nobody has mapped, such as what a control command left. A run after a quiet so finds its code where it was.
  *
- * 20 s is longer than the usual interval of a scrape, which would else find everything gone each time.
+ * 12 s is shorter than the shortest usual period, so that it happens while runs follow each other as well; once a minute
+ * is enough, and leaves most scrapes what they need in the page cache.
  */
 function ownMemory(): TrimWork {
   let started = false;
@@ -92,18 +94,18 @@ function ownMemory(): TrimWork {
     start: { delayMs: 3000, giveBack: () => whereItCan(dropOwnFiles) },
     stages: [
       // Bun.shrink() left as much, and the code that it throws away is made again in the next run.
-      { quietMs: 20_000, pauseMs: collectPauseMs, giveBack: () => Bun.gc(true) },
+      { quietMs: 12_000, pauseMs, giveBack: () => Bun.gc(true) },
       // The collection goes on in the background for a moment.
       {
-        quietMs: 21_000,
-        pauseMs: 0,
+        quietMs: 13_000,
+        pauseMs,
         giveBack: () => {
           whereItCan(started ? sweepExecutable : dropOwnFiles);
           started = true;
         },
       },
       // What the code that dropped it has brought back meanwhile.
-      { quietMs: 23_000, pauseMs: collectPauseMs, giveBack: () => whereItCan(sweepExecutable) },
+      { quietMs: 15_000, pauseMs, giveBack: () => whereItCan(sweepExecutable) },
     ],
   };
 }
