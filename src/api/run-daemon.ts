@@ -1,6 +1,6 @@
 /** The daemon as a process: settings, log, agent, socket, signals, service manager, and a clean end. */
 import { statSync } from "node:fs";
-import { readBootSettings, readSettings } from "../agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../agent/daemon/config-file.ts";
 import { Daemon } from "../agent/daemon/daemon.ts";
 import type { MemcgSummary } from "../agent/status.ts";
 import { Trimmer } from "../agent/daemon/trim.ts";

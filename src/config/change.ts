@@ -1,6 +1,6 @@
 /** Bodies of the requests that change settings, and what the set commands make of their flags. */
 import type { SettingsChange } from "./merge.ts";
-import { type LocatedProblem, readKeys, readRuleChanges, readRules, readRuleTargets } from "./overrides.ts";
+import { type LocatedProblem, readKeys, readRuleChanges, readRules, readRuleTargets } from "./values.ts";
 import type { Problem } from "./problems.ts";
 import type { RuleEdits } from "./rules.ts";
 import { type MemcgSettings, type Setting, settingList, settingsOf } from "./schema.ts";

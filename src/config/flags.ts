@@ -6,7 +6,15 @@
  * or several values, `path=/a,numa-id=1:2,period-secs=300`, and may be repeated; a comma inside a path is written `\,`.
  */
 import { didYouMean } from "./nearest.ts";
-import { type LocatedProblem, readRuleChanges, readRules, readRuleTargets } from "./overrides.ts";
+import {
+  type LocatedProblem,
+  readRuleChanges,
+  readRules,
+  readRuleTargets,
+  allowedText,
+  readValue,
+  valueOfText,
+} from "./values.ts";
 import { type Problem, show } from "./problems.ts";
 import type { RuleEdits } from "./rules.ts";
 import {
@@ -20,7 +28,6 @@ import {
   settingsOf,
   type SettingsOverrides,
 } from "./schema.ts";
-import { allowedText, readValue, valueOfText } from "./values.ts";
 
 /** What a flag for rules does with them: `cgroups` declares them, the others edit the list of a running daemon. */
 export type RuleList = "cgroups" | "add" | "set" | "del";

@@ -7,10 +7,9 @@
  */
 import type { TomlDocument } from "@decimalturn/toml-patch";
 import { messageOf } from "../base/fault.ts";
-import { type InputPath, isTable, type LocatedProblem, readOverrides } from "./overrides.ts";
+import { type InputPath, isTable, type LocatedProblem, readOverrides, secondsOfText } from "./values.ts";
 import { show, type Problem } from "./problems.ts";
 import { ruleSettingList, settingList, type SettingsOverrides } from "./schema.ts";
-import { secondsOfText } from "./values.ts";
 
 export interface ParsedConfig {
   /** What the file says; empty if there is any problem. */

@@ -4,8 +4,7 @@
  * amount, and a signal ends it only between two passes.
  */
 import { closeSync, constants, openSync } from "node:fs";
-import { fileFault, under } from "../system/pseudo-file.ts";
-import { writeOnPool } from "./pool-write.ts";
+import { fileFault, under, writeOnPool } from "../system/pseudo-file.ts";
 
 const place = "/proc/sys/vm/drop_caches";
 const slabObjects = "2";

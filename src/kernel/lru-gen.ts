@@ -16,8 +16,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { Fault, errnoOf, faultFrom } from "../base/fault.ts";
 import { LruGenScanner, type LruGenScan, type LruGenVisitor } from "./lru-gen-scan.ts";
-import { writeOnPool } from "./pool-write.ts";
-import { PseudoFile, malformed, readText, under, writePath } from "../system/pseudo-file.ts";
+import { writeOnPool, PseudoFile, malformed, readText, under, writePath } from "../system/pseudo-file.ts";
 
 export const lruGenPath = "/sys/kernel/debug/lru_gen";
 export const lruGenEnabledPath = "/sys/kernel/mm/lru_gen/enabled";

@@ -10,8 +10,7 @@ import { closeSync, constants, existsSync, openSync, writeSync } from "node:fs";
 import { errnoOf } from "../base/fault.ts";
 import { cgroupFile, type CgroupTree } from "./cgroup.ts";
 import type { FsPath } from "../system/path-name.ts";
-import { writeOnPool } from "./pool-write.ts";
-import { fileFault } from "../system/pseudo-file.ts";
+import { writeOnPool, fileFault } from "../system/pseudo-file.ts";
 
 export interface ReclaimRequest {
   readonly bytes: number;

@@ -5,7 +5,7 @@
  *
  * Every reader takes `root`: "/" for the machine, or the top of a fixture tree.
  */
-import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeSync, write } from "node:fs";
 import { Fault, errnoOf, faultFrom } from "../base/fault.ts";
 import { displayPath, type FsPath } from "./path-name.ts";
 
@@ -187,4 +187,17 @@ function grown(bytes: Buffer, path: FsPath): Buffer {
   const larger = Buffer.allocUnsafeSlow(bytes.length * 2);
   larger.set(bytes);
   return larger;
+}
+
+/**
+ * One write(2) on a thread of the pool; resolves with the bytes written, rejects with what node:fs throws.
+ * The pool has two threads: keep one such write in flight.
+ */
+export function writeOnPool(fd: number, bytes: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, 0, bytes.length, null, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
 }

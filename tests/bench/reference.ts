@@ -12,8 +12,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { parseLruGen, type LruGenGeneration } from "../../src/kernel/lru-gen-scan.ts";
 import { lruGenPath } from "../../src/kernel/lru-gen.ts";
-import { writeOnPool } from "../../src/kernel/pool-write.ts";
-import { PseudoFile } from "../../src/system/pseudo-file.ts";
+import { writeOnPool, PseudoFile } from "../../src/system/pseudo-file.ts";
 import { parseProcessIo } from "./process-cost.ts";
 
 /** What `step` and `unguarded` print. */

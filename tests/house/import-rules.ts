@@ -10,16 +10,14 @@ const order = ["base", "system", "config", "kernel", "core", "agent", "api", "ma
 const doors: Readonly<Record<string, readonly string[]>> = {
   memcg: ["service"],
   compact: ["run", "child", "word"],
-  daemon: ["daemon", "config-read", "trim"],
+  daemon: ["daemon", "config-file", "trim"],
   doctor: ["prerequisites", "facts", "backend-choice", "check", "machine"],
 };
 
 /** Each touches ordinary files only, and this is why; files of the kernel are read in src/system and src/kernel alone. */
 const ordinaryFiles: Readonly<Record<string, string>> = {
   "src/base/log-output.ts": "the log file",
-  "src/agent/daemon/config-read.ts": "the configuration file",
-  "src/agent/daemon/config-watch.ts": "the configuration file as it changes",
-  "src/agent/daemon/config-save.ts": "the configuration file, written",
+  "src/agent/daemon/config-file.ts": "the configuration file: read, watched, replaced",
   "src/api/listener.ts": "the control socket's place in the file system",
   "src/api/run-daemon.ts": "whether the configuration file that was asked for is there",
   "src/cli/verbs/config-file.ts": "the configuration file that a command is given",

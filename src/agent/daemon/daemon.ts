@@ -14,9 +14,14 @@ import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { DaemonLock } from "../../system/daemon-lock.ts";
 import { pageBytes } from "../../system/page-size.ts";
 import { runningDaemon, serviceOf } from "../../system/running-daemon.ts";
-import { parsedConfig, readConfig, readDaemonConfigText, type ReadConfig } from "./config-read.ts";
-import { ConfigWatch } from "./config-watch.ts";
-import { replaceFile } from "./config-save.ts";
+import {
+  parsedConfig,
+  readConfig,
+  readDaemonConfigText,
+  type ReadConfig,
+  ConfigWatch,
+  replaceFile,
+} from "./config-file.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
 import type { DoorNews } from "../door.ts";
 import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../face.ts";

@@ -16,11 +16,10 @@ import {
   type PaceLimits,
   type PaceState,
 } from "../../core/pace.ts";
-import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import type { StallReading } from "../../core/pressure.ts";
+import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import { noRefaults, type RefaultState, type RefaultVerdict } from "../../core/refault.ts";
 import { cgroupInode, parentPath, type CgroupTree } from "../../kernel/cgroup.ts";
-import { NumberRows } from "./number-rows.ts";
 
 /** What went and what came back of all cgroups, also of those that are gone. Pages. */
 export interface MemcgTotals {
@@ -494,5 +493,55 @@ export function isThere(root: string, tree: CgroupTree, cgroup: CgroupState): bo
   } catch (error) {
     if (!isFault(error)) throw error;
     return error.kind !== "vanished";
+  }
+}
+
+const most = 2 ** 32 - 1;
+
+export class NumberRows {
+  readonly #width: number;
+  #numbers: Uint32Array<ArrayBuffer>;
+  #rows = 0;
+  readonly #free: number[] = [];
+
+  constructor(width: number) {
+    this.#width = width;
+    this.#numbers = new Uint32Array(16 * width);
+  }
+
+  /** A row of zeros. */
+  take(): number {
+    const row = this.#free.pop() ?? this.#rows++;
+    const end = (row + 1) * this.#width;
+    if (end > this.#numbers.length) this.#grow();
+    this.#numbers.fill(0, end - this.#width, end);
+    return row;
+  }
+
+  /** The row may be another one's from now on. */
+  giveBack(row: number): void {
+    this.#free.push(row);
+  }
+
+  /** The numbers as they lie now: they move when a row is taken. */
+  at(row: number, column: number): { readonly numbers: Uint32Array; readonly at: number } {
+    return { numbers: this.#numbers, at: row * this.#width + column };
+  }
+
+  get(row: number, column: number): number {
+    return this.#numbers[row * this.#width + column] ?? 0;
+  }
+
+  /** What does not fit into 32 bits is the largest number that does: 49 days in milliseconds, 16 TiB in pages. */
+  set(row: number, column: number, value: number): void {
+    this.#numbers[row * this.#width + column] = Math.min(most, value);
+  }
+
+  #grow(): void {
+    const larger = new Uint32Array(
+      this.#numbers.length + Math.ceil(this.#numbers.length / 4 / this.#width) * this.#width,
+    );
+    larger.set(this.#numbers);
+    this.#numbers = larger;
   }
 }

@@ -1,6 +1,6 @@
 /** `config check`, `config diff`, `config default`, `config schema`: what the file says, and what it should. */
 import { readFileSync } from "node:fs";
-import { readConfigText } from "../../agent/daemon/config-read.ts";
+import { readConfigText } from "../../agent/daemon/config-file.ts";
 import { Fault, faultFrom } from "../../base/fault.ts";
 import { escapeControls } from "../../base/log-line.ts";
 import { sampleToml, settingsJsonSchema } from "../../config/docs.ts";

@@ -1,6 +1,6 @@
 /** `doctor`: is everything there that the agent needs, and what fixes the rest? Needs no daemon and changes nothing. */
 import { realpathSync } from "node:fs";
-import { readConfigText } from "../../agent/daemon/config-read.ts";
+import { readConfigText } from "../../agent/daemon/config-file.ts";
 import { examine } from "../../agent/doctor/machine.ts";
 import { checkOf, type Check, type Found } from "../../agent/doctor/check.ts";
 import { call, NoDaemon, NoMemAgent } from "../../api/client.ts";

@@ -14,8 +14,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { readConfigText } from "../../../src/agent/daemon/config-read.ts";
-import { ConfigWatch } from "../../../src/agent/daemon/config-watch.ts";
+import { readConfigText, ConfigWatch } from "../../../src/agent/daemon/config-file.ts";
 import { configMap, plainFile, replaceBy, swapConfigMap, ways } from "./config-file-ways.ts";
 import { SteppedClock } from "./stepped-clock.ts";
 

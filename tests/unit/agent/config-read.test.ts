@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readConfigText, type Writers } from "../../../src/agent/daemon/config-read.ts";
+import { readConfigText, type Writers } from "../../../src/agent/daemon/config-file.ts";
 import { isFault } from "../../../src/base/fault.ts";
 import { parseConfig } from "../../../src/config/toml.ts";
 

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { replaceFile } from "../../../src/agent/daemon/config-save.ts";
+import { replaceFile } from "../../../src/agent/daemon/config-file.ts";
 import { isFault } from "../../../src/base/fault.ts";
 
 let top: string;

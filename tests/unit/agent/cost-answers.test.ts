@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readSettings } from "../../../src/agent/daemon/config-file.ts";
 import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import { answers } from "../../../src/api/answers.ts";
 import { MetricsText } from "../../../src/api/metrics.ts";

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-file.ts";
 import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import { startText } from "../../../src/api/client.ts";
 import { isFault } from "../../../src/base/fault.ts";

@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readSettings } from "../../../src/agent/daemon/config-file.ts";
 import { parsePlaced } from "../../../src/config/toml.ts";
 import { bad, DaemonTrial, good, inForce, problemsOf, problemsOfBad } from "./daemon-trial.ts";
 

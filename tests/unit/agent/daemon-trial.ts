@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-file.ts";
 import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { isFault } from "../../../src/base/fault.ts";

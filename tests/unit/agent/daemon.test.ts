@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-read.ts";
+import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-file.ts";
 import type { TimedEvent } from "../../../src/agent/events.ts";
 import { parsePlaced } from "../../../src/config/toml.ts";
 import { bad, DaemonTrial, good, inForce, problemsOf, problemsOfBad } from "./daemon-trial.ts";
