@@ -117,6 +117,8 @@ export interface MemcgRunReport {
   readonly evicted_bytes: EvictedStatus;
   /** With dry_run: what would have been evicted. */
   readonly would_evict_bytes: EvictedStatus | null;
+  /** Away after it: evicted so far, and not read back. */
+  readonly saved_bytes: number;
   readonly batches: number;
   readonly ends: Readonly<Record<EndReason, number>>;
   /** The targets that evicted or would have, largest first, at most 100. */

@@ -275,6 +275,7 @@ export class MemcgService {
       wallMs: endMs - startMs,
       cpuMs: (cpu.user + cpu.system) / 1000,
       pageBytes: machinery.pageBytes,
+      savedBytes: this.#saved.bytes,
       agesKnown: machinery.backend.name === "lru_gen",
     });
     // What somebody only wanted to see is theirs: the last run is what the agent did.
@@ -307,6 +308,7 @@ export class MemcgService {
       aged: report.aged,
       skipped: report.skipped,
       [report.dry_run ? "would_evict_bytes" : "evicted_bytes"]: anon_bytes + file_bytes,
+      saved_bytes: report.saved_bytes,
       wall_secs: report.wall_secs,
       cpu_secs: report.cpu_secs,
     };

@@ -95,6 +95,7 @@ export interface ReportFacts {
   readonly wallMs: number;
   readonly cpuMs: number;
   readonly pageBytes: number;
+  readonly savedBytes: number;
   readonly agesKnown: boolean;
 }
 
@@ -133,6 +134,7 @@ export function runReport(outcome: MemcgRunOutcome, facts: ReportFacts): MemcgRu
     skipped: outcome.skipped,
     evicted_bytes: sum([...planned.map(([target]) => evictedOf(target)), ...(dryRun ? [] : [ended])]),
     would_evict_bytes: dryRun ? sum([...planned.map(([, plan]) => forecastOf(plan)), ended]) : null,
+    saved_bytes: facts.savedBytes,
     batches: outcome.batches,
     ends: outcome.ends,
     top: top.slice(0, topMax),

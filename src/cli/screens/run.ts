@@ -40,6 +40,7 @@ function memcgLines(report: MemcgRunReport, terminal: Terminal): string[] {
       `${bytesText(evictedSum(moved))}: anon ${bytesText(moved.anon_bytes)}, file ${bytesText(moved.file_bytes)}`,
       "bold",
     ),
+    ...(report.dry_run ? [] : fieldLines(terminal, "Saved now", bytesText(report.saved_bytes))),
     ...fieldLines(
       terminal,
       "Targets",

@@ -32,6 +32,7 @@ export function memcgReport(report: Partial<MemcgRunReport> = {}): MemcgRunRepor
     skipped: 0,
     evicted_bytes: { anon_bytes: 0, file_bytes: 64 * mebi },
     would_evict_bytes: null,
+    saved_bytes: 62 * mebi,
     batches: 4,
     ends: { ...noEnds(), nothing_cold: 2 },
     top: [],
