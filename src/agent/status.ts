@@ -303,6 +303,15 @@ export interface OwnCost {
   readonly uptime_secs: number;
 }
 
+/** Which machine the agent runs on. */
+export interface MachineStatus {
+  /** As the settings name it, else its host name. */
+  readonly name: string;
+  readonly hostname: string | null;
+  /** As in /etc/machine-id. */
+  readonly machine_id: string | null;
+}
+
 /** The door on vsock. Counts since the start. */
 export interface VsockStatus {
   /** Null where the settings ask for none. */
@@ -331,6 +340,7 @@ export interface AgentStatus {
     readonly problems: readonly string[];
     readonly addr: string | null;
   };
+  readonly machine: MachineStatus;
   readonly vsock: VsockStatus;
   readonly log_level: string;
   readonly own: OwnCost;

@@ -35,6 +35,15 @@ export const metrics = {
       [{ version: agent.version, kernel: agent.kernel.release, backend: memcg.backend ?? "none" }, 1],
     ],
   },
+  machineInfo: {
+    name: "mem_agent_machine_info",
+    type: "gauge",
+    help: "Always 1, with the name of the machine, its host name and its machine id.",
+    labels: ["name", "hostname", "machine_id"],
+    collect: ({ agent: { machine } }) => [
+      [{ name: machine.name, hostname: machine.hostname ?? "", machine_id: machine.machine_id ?? "" }, 1],
+    ],
+  },
   startTime: {
     name: "mem_agent_start_time_seconds",
     type: "gauge",

@@ -45,12 +45,15 @@ export interface Flag {
     | { readonly type: "rules"; readonly list: RuleList };
 }
 
+/** Flags that are worth a short name; the long one means the same. */
+const shortNames: Readonly<Record<string, string>> = { "control.addr": "addr", "control.name": "name" };
+
 function settingFlag(setting: Setting): Flag {
   const full = `${setting.section}-${dashed(setting.key)}`;
-  const isAddress = setting.name === "control.addr";
+  const short = shortNames[setting.name];
   return {
-    name: isAddress ? "addr" : full,
-    aliases: isAddress ? [full] : [],
+    name: short ?? full,
+    aliases: short === undefined ? [] : [full],
     valueName: valueNameOf(setting),
     about: setting,
     target: { type: "setting", setting },
@@ -64,7 +67,7 @@ function valueNameOf({ kind, unit }: SettingAbout): string | null {
     case "choice":
       return kind.choices.join("|");
     case "text":
-      return "PATH";
+      return kind.valueName ?? "PATH";
     case "cids":
       return "CID,…";
     case "whole":

@@ -16,8 +16,14 @@ export type SettingKind =
   | { readonly type: "decimal"; readonly min: number; readonly max: number }
   /** `aliases`: other words that a flag takes, each with the choice that it means. */
   | { readonly type: "choice"; readonly choices: readonly string[]; readonly aliases: Readonly<Record<string, string>> }
-  /** `example`: for the sample file, where there is no default. */
-  | { readonly type: "text"; readonly noun: string; readonly allowed: string; readonly example?: string }
+  /** `example`: for the sample file, where there is no default. `valueName`: for help, PATH where it is left out. */
+  | {
+      readonly type: "text";
+      readonly noun: string;
+      readonly allowed: string;
+      readonly example?: string;
+      readonly valueName?: string;
+    }
   | { readonly type: "nodes" }
   /** Context ids of vsock(7). */
   | { readonly type: "cids" };
@@ -204,6 +210,21 @@ const control = v.strictObject({
       text: "unix socket of the control commands",
     }),
   ),
+  name: v.pipe(
+    v.nullable(v.pipe(v.string(), v.regex(/^[^\p{Cc}\p{Cs}]{1,64}$/u))),
+    v.metadata({
+      kind: {
+        type: "text",
+        noun: "a name",
+        allowed: "1 to 64 characters; leave it out for the host name",
+        example: "web-1",
+        valueName: "NAME",
+      },
+      unit: null,
+      fallback: null,
+      text: "what this machine is called in status, metrics and mem-agent fleet; the host name when left out",
+    }),
+  ),
   vsock: v.pipe(
     v.nullable(
       v.pipe(
@@ -217,6 +238,7 @@ const control = v.strictObject({
         noun: "a vsock address",
         allowed: `vsock://:PORT, such as vsock://:${vsockPort}; leave it out for none`,
         example: `vsock://:${vsockPort}`,
+        valueName: "ADDRESS",
       },
       unit: null,
       fallback: null,

@@ -32,9 +32,19 @@ export function parseHardwareAddress(text: string): string | null {
   return /^[0-9a-f]{2}(?::[0-9a-f]{2}){5,}$/.test(address) && !/^[0:]+$/.test(address) ? address : null;
 }
 
+/** machine-id(5), null where the machine has none. Never throws. */
+export function readMachineId(root: string): string | null {
+  return readParsed(root, machineIdPath, parseMachineId);
+}
+
+/** The host name as uname(2) has it, null where it cannot be read. Never throws. */
+export function readHostname(root: string): string | null {
+  return readParsed(root, "/proc/sys/kernel/hostname", (text) => text.trim() || null);
+}
+
 /** The text to derive a spread from, null where the machine has nothing of the kind. Never throws. */
 export function readMachineSeed(root: string): string | null {
-  const own = [readParsed(root, machineIdPath, parseMachineId), readParsed(root, productUuidPath, parseProductUuid)];
+  const own = [readMachineId(root), readParsed(root, productUuidPath, parseProductUuid)];
   const known = own.filter((part) => part !== null);
   if (known.length > 0) return known.join(" ");
   const addresses = readHardwareAddresses(root);

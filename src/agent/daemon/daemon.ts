@@ -12,6 +12,7 @@ import { isMemcgOff, ruleId } from "../../config/rules.ts";
 import type { ControlSettings, Settings, SettingsOverrides } from "../../config/schema.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { DaemonLock } from "../../system/daemon-lock.ts";
+import { readHostname, readMachineId } from "../../system/machine-id.ts";
 import { pageBytes } from "../../system/page-size.ts";
 import { runningDaemon, serviceOf } from "../../system/running-daemon.ts";
 import {
@@ -83,6 +84,7 @@ export class Daemon implements DaemonFace {
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
   #kernelSeen: AgentStatus["kernel"] | null = null;
+  #machineId: { readonly value: string | null } | null = null;
   #door: Omit<DoorNews, "trouble"> = { listening: false, accepted: 0, refused: 0 };
   #doubt: Timer | null = null;
   #followControl: (control: ControlSettings) => void = () => {};
@@ -210,6 +212,7 @@ export class Daemon implements DaemonFace {
         problems: this.#fileProblems,
         addr: settings.control.addr,
       },
+      machine: this.#machine(),
       vsock: {
         address: settings.control.vsock,
         peers: settings.control.vsock_peers,
@@ -220,6 +223,13 @@ export class Daemon implements DaemonFace {
       own: ownCost(),
       kernel: this.#kernel(),
     };
+  }
+
+  #machine(): AgentStatus["machine"] {
+    const hostname = readHostname(this.#options.kernelRoot);
+    this.#machineId ??= { value: readMachineId(this.#options.kernelRoot) };
+    const name = this.settings.control.name ?? hostname ?? "unknown";
+    return { name, hostname, machine_id: this.#machineId.value };
   }
 
   /** Whether a warning is active; reads nothing of the kernel. */

@@ -69,7 +69,8 @@ function headLines(status: AgentStatus, nowMs: number, terminal: Terminal): stri
     compact.disabled && !memcg.disabled ? "compaction disabled" : null,
   ].filter((state) => state !== null);
   const state = states.length === 0 ? "" : `  ${paint(terminal, "yellow", states.join(", "))}`;
-  const head = `${heading(terminal, `mem-agent ${status.version}`)}  ${health}${state}`;
+  const name = escapeControls(status.machine.name);
+  const head = `${heading(terminal, `mem-agent ${status.version}`)} on ${name}  ${health}${state}`;
   const about = `up ${spanText(Math.round(status.own.uptime_secs))}   Linux ${escapeControls(kernel.release)}`;
   const ways = joinParts([
     memcg.disabled ? null : memcg.backend,

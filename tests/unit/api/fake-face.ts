@@ -219,6 +219,7 @@ export function agentStatus(changes: Partial<AgentStatus> = {}): AgentStatus {
       problems: [],
       addr: "unix:///run/mem-agent.sock",
     },
+    machine: { name: "web-1", hostname: "guest", machine_id: "0123456789abcdef0123456789abcdef" },
     vsock: { address: "vsock://:9469", peers: [2], write: false, listening: true, accepted: 3, refused: 1 },
     log_level: "info",
     own: {

@@ -7,7 +7,9 @@ import { readFlags } from "./read-flags.ts";
 test("every setting has its flag", () => {
   const names = serveFlags.map((flag) => flag.name);
   const expected = settingList.map((setting) =>
-    setting.name === "control.addr" ? "addr" : setting.name.replaceAll(/[._]/g, "-"),
+    setting.name === "control.addr" || setting.name === "control.name"
+      ? setting.key
+      : setting.name.replaceAll(/[._]/g, "-"),
   );
   expect(names).toEqual([...expected, "memcg-cgroups"]);
   expect(new Set(names).size).toBe(names.length);
@@ -32,6 +34,8 @@ const good: readonly [flags: readonly Flag[], line: string, overrides: SettingsO
     { log: { level: "warn" }, memcg: { backend: "lru_gen" } },
   ],
   [serveFlags, "--control-addr /run/x", { control: { addr: "/run/x" } }],
+  [serveFlags, "--name web-1", { control: { name: "web-1" } }],
+  [serveFlags, "--control-name web-1", { control: { name: "web-1" } }],
   [
     serveFlags,
     "--control-vsock vsock://:9469 --control-vsock-peers 2,1 --control-vsock-write",
