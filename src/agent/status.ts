@@ -153,6 +153,10 @@ export interface MemcgStatus {
   readonly saved_bytes: number;
   /** The integral of `saved_bytes` since the start, in bytes times seconds. */
   readonly saved_byte_seconds: number;
+  /** Of all targets, as of the last look at each. */
+  readonly cold_bytes: EvictedStatus;
+  /** The largest stall of a target over its waiting period; null where none is known. */
+  readonly pressure_percent: number | null;
   readonly ends: Readonly<Record<EndReason, number>>;
   /** What removed cgroups left behind, the most first, at most 100. */
   readonly ended: readonly EndedStatus[];

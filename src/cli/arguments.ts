@@ -7,7 +7,8 @@ import type { ArgDef, ArgsDef } from "citty";
 import type { FlagReader } from "../config/flags.ts";
 import { didYouMean } from "../config/nearest.ts";
 
-export type ArgumentValue = string | number | boolean;
+/** An argument that may be given several times is a list. */
+export type ArgumentValue = string | number | boolean | readonly string[];
 
 export interface ArgumentsRead {
   readonly values: Readonly<Record<string, ArgumentValue>>;
@@ -71,6 +72,11 @@ function countValues(ahead: readonly string[]): number {
 }
 
 function readPositional(text: string, reading: Reading): void {
+  const last = reading.positionals.at(-1);
+  if (last !== undefined && isList(reading.args[last]) && reading.positionalCount >= reading.positionals.length - 1) {
+    append(reading.values, last, text);
+    return;
+  }
   const name = reading.positionals[reading.positionalCount++];
   if (name === undefined) {
     reading.problems.push(`unexpected argument ${JSON.stringify(text)}${didYouMean(`--${text}`, flagNames(reading))}`);
@@ -93,13 +99,14 @@ function readFlag(token: string, ahead: readonly string[], reading: Reading): nu
     // Its value, if it has one, is no second problem.
     return attached === null && reading.positionals.length === 0 ? Math.min(1, ahead.length) : 0;
   }
-  if (Object.hasOwn(values, name)) problems.push(`${flag} is given twice`);
+  if (Object.hasOwn(values, name) && !isList(about)) problems.push(`${flag} is given twice`);
   const next = ahead[0];
   const isSwitch = about.type === "boolean";
   const takesNext = attached === null && next !== undefined && (!isSwitch || next === "true" || next === "false");
   const text = attached ?? (takesNext ? next : isSwitch ? "true" : undefined);
   const value = readValue(about, flag, text);
   if ("problem" in value) problems.push(value.problem);
+  else if (isList(about)) append(values, name, String(value.value));
   else values[name] = value.value;
   return takesNext ? 1 : 0;
 }
@@ -115,6 +122,16 @@ type ValueRead = { readonly value: ArgumentValue } | { readonly problem: string 
 /** Whether an argument takes a number: citty has no type for that, the name of its value says it. */
 export function isNumber(about: ArgDef): boolean {
   return about.type === "string" && about.valueHint === "N";
+}
+
+/** Whether it may be given several times: the name of its value says that too. */
+export function isList(about: ArgDef | undefined): boolean {
+  return (about?.valueHint ?? "").endsWith("…");
+}
+
+function append(values: Record<string, ArgumentValue>, name: string, text: string): void {
+  const before = values[name];
+  values[name] = [...(Array.isArray(before) ? (before as readonly string[]) : []), text];
 }
 
 function readValue(about: ArgDef, flag: string, text: string | undefined): ValueRead {

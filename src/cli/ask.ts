@@ -5,7 +5,7 @@ import { runningDaemon } from "../system/running-daemon.ts";
 import { call, callEvents, type CallOptions, NoDaemon, Refused } from "../api/client.ts";
 import type { AnswerOf, EventLine, RouteName } from "../api/routes.ts";
 import { exitCodes, Failure } from "./failure.ts";
-import { type Invocation, textOf } from "./invocation.ts";
+import { type Invocation, listOf } from "./invocation.ts";
 import { complain } from "./output.ts";
 import { version } from "./version.ts";
 
@@ -14,7 +14,7 @@ import { version } from "./version.ts";
  * default. Failure `usage` for what is no address.
  */
 export function addressOf(invocation: Invocation): string {
-  const flag = textOf(invocation, "addr");
+  const [flag = null] = listOf(invocation, "addr");
   const variable = invocation.environment["MEM_AGENT_ADDR"] ?? "";
   const [source, address] =
     flag !== null ? ["--addr", flag] : ["MEM_AGENT_ADDR", variable || (runningDaemon("/")?.addr ?? defaultAddress)];
@@ -36,9 +36,17 @@ export async function ask<Name extends Exclude<RouteName, "events">>(
   name: Name,
   options: Pick<CallOptions<Name>, "body" | "save"> = {},
 ): Promise<AnswerOf<Name>> {
-  const address = addressOf(invocation);
+  return askAt(addressOf(invocation), name, { ...options, ...versionCheck(invocation) });
+}
+
+/** As `ask`, of the daemon at this address, whatever its version. */
+export async function askAt<Name extends Exclude<RouteName, "events">>(
+  address: string,
+  name: Name,
+  options: CallOptions<Name> = {},
+): Promise<AnswerOf<Name>> {
   try {
-    return await call(address, name, { ...options, ...versionCheck(invocation) });
+    return await call(address, name, options);
   } catch (error) {
     throw failureOf(error);
   }

@@ -25,6 +25,8 @@ export interface LeafCommand extends CommandDef {
 export interface GroupCommand extends CommandDef {
   readonly meta: Meta;
   readonly subCommands: Readonly<Record<string, Command>>;
+  /** The command that is meant where the words behind the group name none; null where one must be named. */
+  readonly implied: string | null;
 }
 
 export type Command = LeafCommand | GroupCommand;

@@ -19,6 +19,10 @@ const addr = {
   },
 } as const satisfies ArgsDef;
 
+const addrs = {
+  addr: { ...addr.addr, valueHint: "ADDRESS…", description: `${addr.addr.description}; several act on all of them` },
+} as const satisfies ArgsDef;
+
 const json = { json: { type: "boolean", description: "print JSON" } } as const satisfies ArgsDef;
 
 const save = {
@@ -36,9 +40,14 @@ function verb(
   return { ...defineCommand({ meta: { name, description }, args, run }), settingFlags, words } as LeafCommand;
 }
 
-function group(name: string, description: string, commands: readonly Command[]): GroupCommand {
+function group(
+  name: string,
+  description: string,
+  commands: readonly Command[],
+  implied: string | null = null,
+): GroupCommand {
   const subCommands = Object.fromEntries(commands.map((command) => [command.meta.name, command]));
-  return defineCommand({ meta: { name, description }, subCommands }) as GroupCommand;
+  return { ...defineCommand({ meta: { name, description }, subCommands }), implied } as GroupCommand;
 }
 
 const serve = verb(
@@ -135,6 +144,68 @@ const manVerb = verb(
   },
 );
 
+const givebackArgs = {
+  within: { type: "string", valueHint: "TIME", default: "2s", description: "how long it may take: 500ms, 2s, 1m" },
+  target: { type: "string", valueHint: "SIZE", description: "free so much at most: 512M, 1G; else all there is" },
+  "min-age": {
+    type: "string",
+    valueHint: "TIME",
+    default: "0",
+    description: "only memory that nobody touched for so long: 30s, 10m",
+  },
+  slab: {
+    type: "boolean",
+    description:
+      "also drop reclaimable slab (drop_caches 2), before all else; the kernel cannot be stopped in it, so it is left out where half the time may not do",
+  },
+  "no-compact": { type: "boolean", description: "do not compact with the time that is left" },
+  "ignore-pressure": { type: "boolean", description: "go on whatever stalls" },
+} as const satisfies ArgsDef;
+
+const guests = {
+  address: {
+    type: "positional",
+    valueHint: "ADDRESS…",
+    description: "guests: vsock://CID:PORT, hvsock:///path:PORT; in a path * stands for any name",
+  },
+  from: { type: "string", valueHint: "FILE", description: "a file with an address on each line, and a name behind it" },
+  timeout: { type: "string", valueHint: "TIME", default: "3s", description: "how long each guest may take to answer" },
+} as const satisfies ArgsDef;
+
+const fleet = group(
+  "fleet",
+  "many guests at once, from their host; without a second word: status",
+  [
+    verb(
+      "status",
+      "a row for each guest: what the host pays, what was given back, what is cold; and the sum",
+      {
+        ...guests,
+        sort: {
+          type: "enum",
+          options: ["name", "host", "saved", "back", "cold", "free", "reportable", "pressure"],
+          default: "name",
+          description: "by name, or largest first",
+        },
+        watch: { type: "boolean", description: "keep it live; Ctrl-C ends it" },
+        metrics: {
+          type: "boolean",
+          description: "print the metrics of all guests as one Prometheus text, label guest",
+        },
+        ...json,
+      },
+      async () => (await import("./verbs/fleet.ts")).fleet,
+    ),
+    verb(
+      "giveback",
+      "have each guest give back as much as possible by a deadline",
+      { ...guests, ...givebackArgs, ...json },
+      async () => (await import("./verbs/fleet.ts")).fleetGiveback,
+    ),
+  ],
+  "status",
+);
+
 const commands: readonly Command[] = [
   serve,
   verb(
@@ -153,7 +224,7 @@ const commands: readonly Command[] = [
   verb(
     "memcgset",
     "change memcg settings of the running daemon",
-    { ...save, ...json, ...addr },
+    { ...save, ...json, ...addrs },
     async () => (await import("./verbs/set.ts")).memcgset,
     { settingFlags: "memcgset" },
   ),
@@ -207,7 +278,7 @@ const commands: readonly Command[] = [
   verb(
     "compactset",
     "change compaction settings of the running daemon",
-    { ...save, ...json, ...addr },
+    { ...save, ...json, ...addrs },
     async () => (await import("./verbs/set.ts")).compactset,
     { settingFlags: "compactset" },
   ),
@@ -235,7 +306,7 @@ const commands: readonly Command[] = [
       },
       ...save,
       ...json,
-      ...addr,
+      ...addrs,
     },
     async () => (await import("./verbs/set.ts")).loglevelset,
   ),
@@ -244,21 +315,7 @@ const commands: readonly Command[] = [
     "giveback",
     "give back as much as possible by a deadline, before a snapshot or a pause",
     {
-      within: { type: "string", valueHint: "TIME", default: "2s", description: "how long it may take: 500ms, 2s, 1m" },
-      target: { type: "string", valueHint: "SIZE", description: "free so much at most: 512M, 1G; else all there is" },
-      "min-age": {
-        type: "string",
-        valueHint: "TIME",
-        default: "0",
-        description: "only memory that nobody touched for so long: 30s, 10m",
-      },
-      slab: {
-        type: "boolean",
-        description:
-          "also drop reclaimable slab (drop_caches 2), before all else; the kernel cannot be stopped in it, so it is left out where half the time may not do",
-      },
-      "no-compact": { type: "boolean", description: "do not compact with the time that is left" },
-      "ignore-pressure": { type: "boolean", description: "go on whatever stalls" },
+      ...givebackArgs,
       ...json,
       ...addr,
     },
@@ -284,11 +341,12 @@ const commands: readonly Command[] = [
     },
     async () => (await import("./verbs/pause.ts")).pause,
   ),
+  fleet,
   config,
   verb(
     "reload",
     "read the configuration file again",
-    { ...json, ...addr },
+    { ...json, ...addrs },
     async () => (await import("./verbs/set.ts")).reload,
   ),
   verb(

@@ -52,12 +52,22 @@ function resolve(program: Command, argv: readonly string[]): Resolved {
   while (isGroup(command)) {
     const name = argv[at] ?? "";
     const below: Command | undefined = Object.hasOwn(command.subCommands, name) ? command.subCommands[name] : undefined;
-    if (below === undefined) break;
+    if (below === undefined) {
+      const implied = impliedBy(command, argv.slice(at));
+      if (implied !== null) command = implied;
+      break;
+    }
     command = below;
     path = `${path} ${name}`;
     at += 1;
   }
   return { command, path, rest: argv.slice(at) };
+}
+
+function impliedBy({ implied, subCommands }: GroupCommand, rest: readonly string[]): Command | null {
+  const [first] = rest;
+  if (implied === null || first === undefined || first === "--help" || first === "-h") return null;
+  return subCommands[implied] ?? null;
 }
 
 function wantsHelp(argv: readonly string[]): boolean {

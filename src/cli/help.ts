@@ -1,5 +1,6 @@
 /** Help of a command, from its definition. */
 import type { ArgDef, ArgsDef } from "citty";
+import { isList } from "./arguments.ts";
 import { type Command, isGroup, type LeafCommand } from "./command-types.ts";
 import { heading } from "./screens/screen.ts";
 import { paint, type Terminal } from "./screens/terminal.ts";
@@ -31,17 +32,21 @@ export function entryLines(entries: readonly Entry[], terminal: Terminal): strin
 }
 
 function argumentEntry(name: string, about: ArgDef): Entry {
-  if (about.type === "positional") return { name: name.toUpperCase(), text: about.description ?? "" };
+  if (about.type === "positional") return { name: placeholder(name, about), text: about.description ?? "" };
   if (about.type === "boolean") return { name: `--${name}`, text: about.description ?? "" };
   const value = about.type === "enum" ? (about.options ?? []).join("|") : (about.valueHint ?? "VALUE");
   return { name: `--${name} ${value}`, text: about.description ?? "" };
+}
+
+function placeholder(name: string, about: ArgDef): string {
+  return `${name.toUpperCase()}${isList(about) ? "…" : ""}`;
 }
 
 /** The command with placeholders for its arguments: `mem-agent loglevelset [flags] LEVEL`. */
 export function usageOf(command: LeafCommand, path: string): string {
   const positionals = Object.entries(command.args).flatMap(([name, about]) => {
     if (about.type !== "positional") return [];
-    return [about.required === true ? name.toUpperCase() : `[${name.toUpperCase()}]`];
+    return [about.required === true ? placeholder(name, about) : `[${placeholder(name, about)}]`];
   });
   const flags = Object.keys(command.args).length > positionals.length || command.settingFlags !== null;
   return [path, ...(flags ? ["[flags]"] : []), ...positionals].join(" ");

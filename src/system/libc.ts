@@ -272,6 +272,18 @@ export function isConnected(fd: number): boolean {
   throw faultFrom(Object.assign(new Error(errno), { code: errno }), "connect a socket");
 }
 
+const socketPeerOption = 17;
+
+/** SO_PEERCRED of a unix socket: the process at the other end, see unix(7). */
+export function peerProcess(fd: number): number {
+  // struct ucred: pid, uid, gid.
+  const [credentials, length] = [new Int32Array(3), new Uint32Array([12])];
+  if (sockets().getsockopt(fd, socketLevel, socketPeerOption, credentials, length) !== 0) {
+    throw failure("ask who is connected");
+  }
+  return credentials[0] ?? 0;
+}
+
 /** getpeername(2): the address that the kernel gave, at most `bytesMax` bytes of it. */
 export function peerAddress(fd: number, bytesMax: number): Uint8Array {
   const [address, length] = [new Uint8Array(bytesMax), new Uint32Array([bytesMax])];

@@ -20,6 +20,7 @@ const ordinaryFiles: Readonly<Record<string, string>> = {
   "src/agent/daemon/config-file.ts": "the configuration file: read, watched, replaced",
   "src/api/listener.ts": "the control socket's place in the file system",
   "src/api/run-daemon.ts": "whether the configuration file that was asked for is there",
+  "src/cli/fleet/guests.ts": "the sockets of VMMs that a glob stands for",
   "src/cli/verbs/config-file.ts": "the configuration file that a command is given",
   "src/cli/verbs/doctor.ts": "the path of the program's own file",
   "src/cli/handover.ts": "whether the program's own file can be started again",

@@ -20,7 +20,7 @@ import { MemcgRegistry, type TargetState } from "./registry.ts";
 import { RuleCheck } from "./rule-check.ts";
 import { firstEvictionSecs, outlookSummary, type OutlookView } from "./outlook.ts";
 import { runMemcg, type MemcgMachinery } from "./run.ts";
-import { runReport, targetStatus } from "./status.ts";
+import { coldSum, runReport, targetStatus } from "./status.ts";
 import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "../status.ts";
 import type { Warnings } from "../warnings.ts";
 
@@ -377,6 +377,8 @@ export class MemcgService {
       runs: this.#runs,
       targets_count: this.#registry.targetCount,
       ...totals,
+      cold_bytes: coldSum(this.#registry.targets(), machinery?.pageBytes ?? kernelPageBytes()),
+      pressure_percent: this.stallPercentMax,
       ends: { ...this.#ends },
       ended: this.#ended.status(pageBytes),
       last_run: this.#lastRun,

@@ -78,6 +78,11 @@ function generationStatus(target: TargetState, pageBytes: number): GenerationSta
   }));
 }
 
+/** What all targets together hold cold, as of the last look at each. */
+export function coldSum(targets: Iterable<TargetState>, pageBytes: number): EvictedStatus {
+  return sum([...targets].map((target) => coldBytes(target, pageBytes)));
+}
+
 /** What the oldest of four generations holds: with fewer, nothing has been left alone for long enough. Else inactive. */
 function coldBytes(target: TargetState, pageBytes: number): EvictedStatus {
   if (target.inactive !== null) {

@@ -40,7 +40,7 @@ export interface CompletionEntry {
 
 const none: CompletionValue = { type: "none" };
 const help: CompletionFlag = { name: "--help", text: "what the command does", value: none };
-const fileHints: ReadonlySet<string> = new Set(["FILE", "PATH", "ADDRESS"]);
+const fileHints: ReadonlySet<string> = new Set(["FILE", "PATH", "ADDRESS", "ADDRESS…"]);
 const cgroupHints: ReadonlySet<string> = new Set(["CGROUP", "GLOB"]);
 
 function argumentValue(name: string, about: ArgDef): CompletionValue {

@@ -80,10 +80,21 @@ function renderCell(cell: Cell, column: AnyColumn, width: number, terminal: Term
  * The lines of a table with a line of titles. In a pipe every column is there, nothing is cut, and a tab ends each cell
  * but the last, so that `cut -f` and `sort -t` can take them apart.
  */
-export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[], terminal: Terminal): string[] {
-  const cells = rows.map((row) => columns.map((column) => column.cell(row)));
+export function renderTable<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  terminal: Terminal,
+  /** What takes the place of all cells but the first, as far as there is room; null for an ordinary row. */
+  note: (row: Row) => StyledText | null = () => null,
+): string[] {
+  const notes = rows.map(note);
+  const cells = rows.map((row, at) => columns.map((column, index) => (notes[at] && index > 0 ? "" : column.cell(row))));
   if (terminal.columns === null) {
-    return [columns.map(({ title }) => title), ...cells.map((row) => row.map(cellText))].map((row) => row.join("\t"));
+    const words = cells.map((row, at) => {
+      const note = notes[at] ?? null;
+      return note === null ? row.map(cellText) : [cellText(row[0] ?? ""), note.text];
+    });
+    return [columns.map(({ title }) => title), ...words].map((row) => row.join("\t"));
   }
   const widths = columns.map((column, index) =>
     cells.reduce((width, row) => Math.max(width, textWidth(cellText(row[index] ?? ""))), textWidth(column.title)),
@@ -100,5 +111,19 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
       .join(gap)
       .trimEnd();
   const titles = columns.map((column) => styled(column.title, "bold"));
-  return [renderRow(titles, true), ...cells.map((row) => renderRow(row, false))];
+  const firstWidth = (shown[0]?.[1] ?? 0) + gap.length;
+  const renderNoted = (row: readonly Cell[], { text, style }: StyledText): string => {
+    const column = columns[0];
+    if (column === undefined) return "";
+    const cut = cutText(text, Math.max(0, (terminal.columns ?? Infinity) - firstWidth), "end");
+    const first = renderCell(row[0] ?? "", column, firstWidth - gap.length, terminal);
+    return `${first}${gap}${style === null ? cut : paint(terminal, style, cut)}`.trimEnd();
+  };
+  return [
+    renderRow(titles, true),
+    ...cells.map((row, at) => {
+      const noted = notes[at] ?? null;
+      return noted === null ? renderRow(row, false) : renderNoted(row, noted);
+    }),
+  ];
 }

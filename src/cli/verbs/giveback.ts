@@ -14,7 +14,8 @@ export async function giveback(invocation: Invocation): Promise<number> {
   return exitCodes.done;
 }
 
-function requestOf(invocation: Invocation): GivebackRequest {
+/** What the flags ask for. Failure `usage` with every problem. */
+export function requestOf(invocation: Invocation): GivebackRequest {
   const problems: string[] = [];
   const read = (flag: string, parse: (text: string) => number | null, allowed: string): number | null => {
     const text = textOf(invocation, flag);

@@ -1,23 +1,23 @@
 /** The commands that change a running daemon: `memcgset`, `compactset`, `loglevelset`, `reload`. */
 import type { ChangeAnswer } from "../../agent/face.ts";
-import { escapeControls } from "../../base/log-line.ts";
+import type { CallOptions } from "../../api/client.ts";
 import { ask } from "../ask.ts";
 import { exitCodes, Failure } from "../failure.ts";
-import { type Invocation, isOn, textOf } from "../invocation.ts";
+import { type Invocation, isOn, listOf, textOf } from "../invocation.ts";
 import { writeJson, writeLines } from "../output.ts";
-import { fieldText } from "../screens/setting-text.ts";
+import { changeLines } from "../screens/setting-text.ts";
 import { plainTerminal } from "../screens/terminal.ts";
 
 export async function memcgset(invocation: Invocation): Promise<number> {
   const body = { ...invocation.overrides.memcg, ...invocation.edits };
   await refuseNothing(body, "memcgset");
-  return show(invocation, await ask(invocation, "memcgSet", { body, save: isOn(invocation, "save") }));
+  return change(invocation, "memcgSet", { body, save: isOn(invocation, "save") });
 }
 
 export async function compactset(invocation: Invocation): Promise<number> {
   const body = { ...invocation.overrides.compact };
   await refuseNothing(body, "compactset");
-  return show(invocation, await ask(invocation, "compactSet", { body, save: isOn(invocation, "save") }));
+  return change(invocation, "compactSet", { body, save: isOn(invocation, "save") });
 }
 
 export async function loglevelset(invocation: Invocation): Promise<number> {
@@ -26,11 +26,11 @@ export async function loglevelset(invocation: Invocation): Promise<number> {
   const level = textOf(invocation, "level") ?? "";
   const { problems } = parseLogLevel(level);
   if (problems.length > 0) throw new Failure(exitCodes.usage, problems.map(formatProblem));
-  return show(invocation, await ask(invocation, "logLevelSet", { body: { level }, save: isOn(invocation, "save") }));
+  return change(invocation, "logLevelSet", { body: { level }, save: isOn(invocation, "save") });
 }
 
 export async function reload(invocation: Invocation): Promise<number> {
-  return show(invocation, await ask(invocation, "reload"));
+  return change(invocation, "reload", {});
 }
 
 /** A command that would change nothing is a mistake: it says what it could change. */
@@ -45,15 +45,20 @@ async function refuseNothing(body: object, verb: "memcgset" | "compactset"): Pro
   throw new Failure(exitCodes.usage, [problem], entryLines(entries, plainTerminal));
 }
 
-function show(invocation: Invocation, answer: ChangeAnswer): number {
-  if (isOn(invocation, "json")) {
-    writeJson(answer);
-    return exitCodes.done;
+type Change = "memcgSet" | "compactSet" | "logLevelSet" | "reload";
+
+async function change<Name extends Change>(
+  invocation: Invocation,
+  name: Name,
+  options: Pick<CallOptions<Name>, "body" | "save">,
+): Promise<number> {
+  const words = listOf(invocation, "addr");
+  if (words.length > 1 || words.some((word) => word.includes("*"))) {
+    const { changeAll } = await import("../fleet/change-all.ts");
+    return changeAll(invocation, words, name, options);
   }
-  const changes = answer.changes.map(
-    ({ key, from, to }) => `${escapeControls(key)}: ${fieldText(from)} -> ${fieldText(to)}`,
-  );
-  const saved = answer.saved === null ? [] : [`saved in ${escapeControls(answer.saved)}`];
-  writeLines([...(changes.length > 0 ? changes : ["nothing changed: it is so already"]), ...saved]);
+  const answer = await ask(invocation, name, options);
+  if (isOn(invocation, "json")) writeJson(answer);
+  else writeLines(changeLines(answer as ChangeAnswer));
   return exitCodes.done;
 }

@@ -1,33 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, callEvents, NoDaemon } from "../../../src/api/client.ts";
+import { vmm } from "../../support/vmm.ts";
 import { scratchDir, serve, until } from "./served.ts";
-
-/** A VMM's vsock socket as Firecracker describes it: one guest, whose agent is the daemon at `agentPath`. */
-async function vmm(path: string, agentPath: string, agentPort = 9469): Promise<Server> {
-  const server = createServer((host: Socket) => {
-    host.on("error", () => {});
-    host.once("data", (line) => {
-      if (line.toString() !== `CONNECT ${agentPort}\n`) {
-        host.destroy();
-        return;
-      }
-      const agent = connect(agentPath, () => {
-        host.write("OK 1073741824\n");
-        host.pipe(agent).pipe(host);
-      });
-      agent.on("error", () => host.destroy());
-      host.on("close", () => agent.destroy());
-    });
-  });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(path, resolve);
-  await promise;
-  return server;
-}
 
 const failureOf = (addr: string) => call(addr, "status", { timeoutMs: 300 }).catch((error: unknown) => error);
 

@@ -94,6 +94,8 @@ export function memcgStatus(targets: readonly TargetStatus[] = [target("/a")]): 
     refaulted_bytes: 2 * mebi,
     saved_bytes: 62 * mebi,
     saved_byte_seconds: 620 * mebi,
+    cold_bytes: { anon_bytes: 4 * mebi, file_bytes: 60 * mebi },
+    pressure_percent: 0.5,
     ends: { ...noEnds(), nothing_cold: 3, pressure: 1 },
     ended: [
       {
