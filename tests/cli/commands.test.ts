@@ -160,7 +160,7 @@ describe("status commands", () => {
       args: ["status"],
       code: 0,
       stdout: [
-        `mem-agent ${version}  ok   up`,
+        `mem-agent ${version} on web-1  ok   up`,
         /^Saved now {5}62\.0 MiB {3}evicted 64\.0 MiB, came back 2\.0 MiB {3}free for the host 400 MiB of 512 MiB$/m,
         /^Next {10}eviction in about 2 min \(\d\d:\d\d:\d\d\); run in 2 min$/m,
         /^COLDEST\tCOLD\tSIZE\tAGE\tSAVED\tWHY NOT$/m,

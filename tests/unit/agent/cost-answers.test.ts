@@ -79,8 +79,11 @@ describe("answers", () => {
     expect(await readsOf(() => answers.health(daemon, question))).toEqual([]);
   });
 
-  test("status reads what is free, and no more", async () => {
-    expect(await readsOf(() => answers.status(daemon, question))).toEqual(["/proc/buddyinfo"]);
+  test("status reads what is free and what the machine is called, and no more", async () => {
+    expect(await readsOf(() => answers.status(daemon, question))).toEqual([
+      "/proc/buddyinfo",
+      "/proc/sys/kernel/hostname",
+    ]);
   });
 
   test("/metrics reads what is free and lru_gen, and no more", async () => {
