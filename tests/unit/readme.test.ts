@@ -66,9 +66,9 @@ function problemsOf([name = "", ...argv]: readonly string[]): readonly string[] 
   while (command !== undefined && isGroup(command)) {
     const word: string = argv[at] ?? "";
     if (word === "" || word === "--version" || word === "--help") return [];
-    if (!Object.hasOwn(command.subCommands, word)) return [`no command ${word}`];
-    command = command.subCommands[word];
-    at += 1;
+    if (Object.hasOwn(command.subCommands, word)) at += 1;
+    else if (command.implied === null) return [`no command ${word}`];
+    command = command.subCommands[Object.hasOwn(command.subCommands, word) ? word : (command.implied ?? "")];
   }
   if (command === undefined) return [`no program ${name}`];
   const rest = argv.slice(at).filter((word) => word !== "--help");
@@ -94,7 +94,7 @@ const knownFlags = new Set(
   ]),
 );
 /** Flags of other programs, and families of ours. */
-const otherFlags = new Set(["--help", "--version", "--section-key", "--collector", "--all", "--balloon"]);
+const otherFlags = new Set(["--vsock", "--help", "--version", "--section-key", "--collector", "--all", "--balloon"]);
 
 test("the parts that are made from the source are fresh", () => {
   for (const { path, text } of pages) {
