@@ -79,9 +79,9 @@ describe("one screen", () => {
     expect([code, stderr]).toEqual([0, ""]);
     const lines = stdout.trimEnd().split("\n");
     expect(lines).toHaveLength(guestCount + 2);
-    expect(lines[0]).toMatch(/^GUEST +HEALTH +HOST PAYS +SAVED +BACK +COLD +FREE +REPORTABLE +STALL/);
-    expect(lines[2]).toMatch(/^web-2 +ok +\S+ MiB +20.0 MiB .* 98.0 MiB/);
-    expect(lines.at(-1)).toMatch(/^100 guests +100 ok +\S+ GiB +49.3 GiB/);
+    expect(lines[0]).toMatch(/^GUEST\tHEALTH\tHOST PAYS\tSAVED\tBACK\tCOLD\tFREE\tREPORTABLE\tSTALL\t/);
+    expect(lines[2]).toMatch(/^web-2\tok\t\S+ MiB\t20.0 MiB\t.*\t98.0 MiB\t/);
+    expect(lines.at(-1)).toMatch(/^100 guests\t100 ok\t\S+ GiB\t49.3 GiB\t/);
     console.log(`fleet of ${guestCount}: ${took.toFixed(0)} ms as a process`);
     expect(took).toBeLessThan(15_000);
   });
@@ -105,11 +105,11 @@ describe("one screen", () => {
     ]);
     expect(performance.now() - start).toBeLessThan(4000);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/plain +nobody listens there/);
-    expect(stdout).toMatch(/none +there is no such socket/);
-    expect(stdout).toMatch(/v.sock:1 +no agent listens on port 1 of the guest/);
-    expect(stdout).toMatch(/mute\/v.sock +no answer within 0.7 s/);
-    expect(stdout).toMatch(/^6 guests +1 ok/m);
+    expect(stdout).toMatch(/plain\tnobody listens there/);
+    expect(stdout).toMatch(/none\tthere is no such socket/);
+    expect(stdout).toMatch(/v.sock:1\tno agent listens on port 1 of the guest/);
+    expect(stdout).toMatch(/mute\/v.sock\tno answer within 0.7 s/);
+    expect(stdout).toMatch(/^6 guests\t1 ok/m);
     expect(stdout).toContain("5 guests do not answer");
   });
 
@@ -140,7 +140,7 @@ describe("which guests", () => {
     const file = join(scratch, "guests");
     writeFileSync(file, `# all of them\n${addresses(1)[0]}  db\n\n${addresses(2)[0]} # no name\n`);
     const { stdout } = await call(["fleet", "--from", file]);
-    expect([...stdout.matchAll(/^(db|web-2|2 guests) /gm)].map((match) => match[1])).toEqual([
+    expect([...stdout.matchAll(/^(db|web-2|2 guests)\t/gm)].map((match) => match[1])).toEqual([
       "db",
       "web-2",
       "2 guests",
@@ -179,7 +179,7 @@ describe("acting on several", () => {
   test("giveback: each within its deadline, and what each gave", async () => {
     const { code, stdout } = await call(["fleet", "giveback", ...addresses(1, 2), "--within", "1s", "--slab"]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^GUEST +GIVEN BACK/);
+    expect(stdout).toMatch(/^GUEST\tGIVEN BACK/);
     expect(stdout).toMatch(/given back by 2 of 2 guests/);
     expect(faces[0]?.asked.at(-1)).toMatchObject({ ask: "giveback", with: { within_secs: 1, slab: true } });
     const some = await call(["fleet", "giveback", ...addresses(1), `hvsock://${scratch}/none`]);
