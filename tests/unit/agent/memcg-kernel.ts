@@ -127,8 +127,17 @@ export class MemcgKernel implements Disposable {
 
   /** As `rmdir` on Linux 7.2, a moment later: the parent has the pages, and lru_gen still lists the cgroup, empty. */
   reparent(path: string): void {
-    const generations = this.#cgroup(path).nodes.flatMap((node) => node.generations);
-    for (const generation of generations) generation.anonPages = generation.filePages = 0;
+    for (const { node, generations } of this.#cgroup(path).nodes) {
+      const above = this.#node(dirname(path), node).generations;
+      for (const [index, generation] of generations.entries()) {
+        const into = above[Math.min(index, above.length - 1)];
+        if (into !== undefined) {
+          into.anonPages += generation.anonPages;
+          into.filePages += generation.filePages;
+        }
+        generation.anonPages = generation.filePages = 0;
+      }
+    }
     rmSync(this.#folder(path), { recursive: true });
   }
 
@@ -244,6 +253,15 @@ export class MemcgKernel implements Disposable {
   read(path: string, pages: number): void {
     const youngest = this.#node(path, 0).generations.at(-1);
     if (youngest !== undefined) youngest.filePages += pages;
+    this.#addUsage(path, pages);
+    this.#count(path, {});
+  }
+
+  /** As read(2) does: new pages come to the second oldest generation where there are four, else to the oldest. */
+  readOld(path: string, pages: number): void {
+    const { generations } = this.#node(path, 0);
+    const generation = generations[generations.length < generationsMax ? 0 : 1];
+    if (generation !== undefined) generation.filePages += pages;
     this.#addUsage(path, pages);
     this.#count(path, {});
   }
