@@ -20,6 +20,7 @@ import { passTimes, readFelt } from "./demo/hot.ts";
 import { Screen } from "./demo/screen.ts";
 import { summaryRows } from "./demo/summary.ts";
 import { renderSvg } from "./demo/svg.ts";
+import { accelerator } from "./harness/accelerator.ts";
 import { agentFiles, coldCache, GuestAgent, hotCache } from "./harness/agent.ts";
 import { Guest, type GuestProcess } from "./harness/guest.ts";
 import { chosenKernels, type KernelName, kernelNames } from "./harness/kernels.ts";
@@ -235,7 +236,9 @@ async function main(words: readonly string[]): Promise<number> {
   }
   screen.say("building mem-agent");
   await build();
-  screen.say(`booting a guest of ${memoryMiB} MiB with free page reporting, Linux ${kernel}`);
+  screen.say(
+    `booting a guest of ${memoryMiB} MiB with free page reporting, Linux ${kernel}, under ${await accelerator()}`,
+  );
   await using guest = await Guest.boot({ kernel, memoryMiB, diskMiB: 1100, files: await agentFiles() });
   endWith(guest);
   await play(guest);

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import type { Check } from "../../src/agent/doctor/check.ts";
 import type { DoctorReport } from "../../src/cli/screens/doctor.ts";
-import { agentFiles, firstKernel, GuestAgent } from "./harness/agent.ts";
+import { agentFiles, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 
@@ -132,7 +132,7 @@ async function lockdown(guest: Guest): Promise<void> {
 
 guestTest(
   "doctor without pressure, swap and balloon",
-  { kernels: firstKernel, append: "psi=0", balloon: false },
+  { on: "6.1", append: "psi=0", balloon: false },
   async (guest) => {
     await guest.write("/etc/mem-agent.toml", "[memcg]\nswap = true\n");
     const { status, amiss, check } = await diagnose(guest);
@@ -152,7 +152,7 @@ guestTest(
 
 guestTest(
   "doctor without debugfs",
-  { kernels: firstKernel, append: "debugfs=off" },
+  { on: "6.1", append: "debugfs=off" },
   async (guest) => {
     const { report, status, check } = await diagnose(guest);
     expect([status, report.backend]).toEqual([0, "memory_reclaim"]);

@@ -14,7 +14,7 @@ const watchedSecs = 240;
 
 guestTest(
   "600 MiB that lie idle are given back in two minutes, and files that are read with read() stay",
-  { memoryMiB: 1536, diskMiB: 1000, kernels: ["6.12"], timeoutMs: 600_000 },
+  { memoryMiB: 1536, diskMiB: 1000, on: "6.12", timeoutMs: 600_000 },
   async (guest) => {
     await using agent = await GuestAgent.serve(guest, "");
     await readEvery(guest, "hot", 2);

@@ -1,7 +1,7 @@
 /** Where lru_gen is not to be had, memory.reclaim does the work; and the way changes while the daemon runs. */
 import { expect } from "bun:test";
 import type { MemcgRunReport } from "../../src/agent/status.ts";
-import { agentFiles, coldCache, firstKernel, GuestAgent, hotCache, usageBytes } from "./harness/agent.ts";
+import { agentFiles, coldCache, GuestAgent, hotCache, usageBytes } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 
@@ -17,7 +17,7 @@ const switchedOffForGood =
 
 guestTest(
   "without lru_gen and debugfs an idle cgroup is emptied, and what is in use or stalls is left alone",
-  { memoryMiB: 1280, diskMiB: 720, append: "debugfs=off", kernels: firstKernel },
+  { memoryMiB: 1280, diskMiB: 720, append: "debugfs=off", on: "6.12" },
   async (guest) => {
     await guest.sh(switchedOffForGood);
     await coldCache(guest, "idle", idleMiB);
@@ -78,7 +78,7 @@ function seen(what: string): { readonly deadlineMs: number; readonly what: strin
 
 guestTest(
   "the way to evict changes when somebody says so, or takes lru_gen away and gives it back",
-  { kernels: firstKernel },
+  { on: "7.2" },
   async (guest) => {
     await coldCache(guest, "some", 32);
     await using agent = await GuestAgent.serve(

@@ -10,9 +10,8 @@ import { expect, test } from "bun:test";
 import type { TargetStatus } from "../../src/agent/status.ts";
 import { messageOf } from "../../src/base/fault.ts";
 import { agentFiles, coldCache, GuestAgent, joining, usageBytes } from "./harness/agent.ts";
-import { kernelsFor } from "./harness/guest-test.ts";
 import { Guest } from "./harness/guest.ts";
-import type { KernelName } from "./harness/kernels.ts";
+import { kernelsOf, type KernelName } from "./harness/kernels.ts";
 
 interface Experiment {
   readonly periodSecs: number;
@@ -104,7 +103,7 @@ function table(kernel: KernelName, rows: readonly (readonly [Arm, Result])[]): s
 
 const isLong = process.env["MEM_AGENT_GUEST_LONG"] === "true";
 
-for (const kernel of kernelsFor({ kernels: ["6.12", "7.2"] })) {
+for (const kernel of kernelsOf({ kernels: ["6.12", "7.2"] }, process.env)) {
   test(`${kernel}: what always comes back is left alone, what is idle is not`, async () => {
     const experiment = isLong ? full : fifth;
     const [aged, learnt] = await Promise.all([inGuest(kernel, byAge, experiment), inGuest(kernel, priced, experiment)]);

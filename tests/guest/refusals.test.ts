@@ -1,12 +1,12 @@
 /** A machine that lacks something: the start ends with a line for each thing that is missing, and says what to do. */
 import { expect } from "bun:test";
-import { agentFiles, firstKernel, GuestAgent } from "./harness/agent.ts";
+import { agentFiles, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 
 guestTest(
   "without PSI and debugfs the daemon does not start, unless nothing needs them",
-  { append: "psi=0 debugfs=off", kernels: firstKernel },
+  { append: "psi=0 debugfs=off", on: "7.2" },
   async (guest) => {
     const lines = await startProblems(guest, "--memcg-backend lru_gen");
     expect(lines).toHaveLength(2);
@@ -28,7 +28,7 @@ guestTest(
   agentFiles,
 );
 
-guestTest("what can be mended is, and what cannot is told", { kernels: firstKernel }, mendedOrTold, agentFiles);
+guestTest("what can be mended is, and what cannot is told", { on: "7.2" }, mendedOrTold, agentFiles);
 
 async function mendedOrTold(guest: Guest): Promise<void> {
   // Not root: in a place where a socket may be made, so that nothing else stands in the way.

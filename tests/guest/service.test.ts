@@ -1,6 +1,6 @@
 /** The unit under a real systemd, which is process 1 of a PID namespace of the guest: rights, readiness, watchdog. */
 import { expect } from "bun:test";
-import { agentFiles, coldCache, firstKernel, usageBytes } from "./harness/agent.ts";
+import { agentFiles, coldCache, usageBytes } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 import {
@@ -21,12 +21,7 @@ async function bring(): Promise<Readonly<Record<string, string>>> {
   };
 }
 
-guestTest(
-  "the unit works under systemd with all its restrictions",
-  { kernels: firstKernel, diskMiB: 300 },
-  underSystemd,
-  bring,
-);
+guestTest("the unit works under systemd with all its restrictions", { on: "7.2", diskMiB: 300 }, underSystemd, bring);
 
 async function underSystemd(guest: Guest): Promise<void> {
   await coldCache(guest, "cold", 128);

@@ -1,6 +1,6 @@
 /** The door on vsock: who gets in, what it allows, and what strangers can do to it. Over the kernel's own loopback. */
 import { expect } from "bun:test";
-import { agentFiles, firstKernel, GuestAgent } from "./harness/agent.ts";
+import { agentFiles, GuestAgent } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 import type { Guest } from "./harness/guest.ts";
 import type { SettingInForce } from "../../src/config/in-force.ts";
@@ -13,7 +13,7 @@ guestTest(
   "the door on vsock lets in whom the settings name, and the kernel's command line sets it up",
   {
     memoryMiB: 768,
-    kernels: firstKernel,
+    on: "6.12",
     append: "mem_agent.control.vsock=vsock://:9469 mem_agent.memcg.period-secs=77 mem_agent.compact.disabled other.x=1",
   },
   async (guest) => {

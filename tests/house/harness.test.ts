@@ -10,6 +10,7 @@ import {
   cacheFolder,
   chosenKernels,
   configuredMirror,
+  kernelsOf,
   packagesOfRelease,
   releaseOfMetapackage,
   type Mirror,
@@ -20,15 +21,20 @@ import { qemuCommand } from "../guest/harness/qemu.ts";
 const scratch = mkdtempSync(join(tmpdir(), "mem-agent-house-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-describe("the kernels that are chosen", () => {
+describe("the kernels that a test runs on", () => {
+  const named = { MEM_AGENT_GUEST_KERNELS: "6.12, 6.1" };
+  const all = { MEM_AGENT_GUEST_ALL: "1" };
   test.each([
-    [{}, ["6.1"]],
-    [{ CI: "true" }, ["6.1", "6.12", "7.2"]],
-    [{ CI: "true", MEM_AGENT_GUEST_KERNELS: "7.2" }, ["7.2"]],
-    [{ MEM_AGENT_GUEST_KERNELS: "6.12, 6.1" }, ["6.12", "6.1"]],
-    [{ MEM_AGENT_GUEST_KERNELS: "" }, ["6.1"]],
-  ])("%j", (environment, kernels) => {
-    expect(chosenKernels(environment).join()).toBe(kernels.join());
+    ["all by default", {}, {}, ["6.1", "6.12", "7.2"]],
+    ["those that it can", { kernels: ["6.12", "7.2"] as const }, {}, ["6.12", "7.2"]],
+    ["its one", { on: "6.12" as const }, {}, ["6.12"]],
+    ["its one, in CI as well", { on: "6.12" as const }, { CI: "true" }, ["6.12"]],
+    ["all that it can, for a release", { on: "7.2", kernels: ["6.12", "7.2"] } as const, all, ["6.12", "7.2"]],
+    ["those that are named, though it needs one", { on: "7.2" as const }, named, ["6.12", "6.1"]],
+    ["of those that are named, what it can", { kernels: ["6.1", "7.2"] as const }, named, ["6.1"]],
+    ["nothing named", { on: "7.2" as const }, { MEM_AGENT_GUEST_KERNELS: "" }, ["7.2"]],
+  ])("%s", (_, needs, environment, kernels) => {
+    expect(kernelsOf(needs, environment).join()).toBe(kernels.join());
   });
 
   test("an unknown one is named", () => {
@@ -136,7 +142,14 @@ describe("lines from a guest", () => {
 });
 
 test("nodes share memory and processors, and psi can be switched off", () => {
-  const parts = { image: "i", initramfs: "r", socketPath: "s", rootDisk: "d", dataDisk: null };
+  const parts = {
+    accelerator: "tcg" as const,
+    image: "i",
+    initramfs: "r",
+    socketPath: "s",
+    rootDisk: "d",
+    dataDisk: null,
+  };
   const command = qemuCommand({ kernel: "6.12", memoryMiB: 1024, cpus: 4, nodes: 2, append: "psi=0" }, parts);
   expect(command.filter((word) => word.startsWith("node,"))).toEqual([
     "node,nodeid=0,memdev=m0,cpus=0,cpus=2",
@@ -146,4 +159,6 @@ test("nodes share memory and processors, and psi can be switched off", () => {
   expect(command[command.indexOf("-append") + 1]).toMatch(/psi=1.* psi=0$/);
   expect(command.join(" ")).toContain("virtio-balloon-pci,free-page-reporting=on");
   expect(qemuCommand({ kernel: "6.1", balloon: false }, parts).join(" ")).not.toContain("balloon");
+  expect(command).toContain("max,-cx16");
+  expect(qemuCommand({ kernel: "6.1" }, { ...parts, accelerator: "kvm" })).toContain("host");
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 
-import { parseTestCounts, verdictOf } from "../support/outcome.ts";
+import { bootAgainText, bootsAgain, parseTestCounts, verdictOf } from "../support/outcome.ts";
 
 describe("counts of bun test", () => {
   test.each([
@@ -17,13 +17,17 @@ describe("counts of bun test", () => {
 describe("verdict", () => {
   const good = { name: "unit", passed: 5, failed: 0, skipped: 0, seconds: 1 };
   test.each([
-    ["all passed", [good, { ...good, name: "cli" }], true, 10, 0, 0],
-    ["one failed", [good, { ...good, failed: 1 }], false, 10, 1, 0],
-    ["guests that ran nothing", [good, { ...good, name: "guest", passed: 0 }], false, 5, 0, 1],
-    ["skipped in CI", [{ ...good, skipped: 1 }], true, 5, 0, 1],
-    ["skipped elsewhere", [{ ...good, skipped: 1 }], false, 5, 0, 0],
-  ])("%s", (_, outcomes, inCi, passed, failed, problems) => {
-    const verdict = verdictOf(outcomes, inCi);
+    ["all passed", [good, { ...good, name: "cli" }], 10, 0, 0],
+    ["one failed", [good, { ...good, failed: 1 }], 10, 1, 0],
+    ["guests that ran nothing", [good, { ...good, name: "guest", passed: 0 }], 5, 0, 1],
+    ["skipped", [{ ...good, skipped: 1 }], 5, 0, 1],
+  ])("%s", (_, outcomes, passed, failed, problems) => {
+    const verdict = verdictOf(outcomes);
     expect([verdict.passed, verdict.failed, verdict.problems.length]).toEqual([passed, failed, problems]);
   });
+});
+
+test("boots after a panic are counted", () => {
+  expect(bootsAgain(`${bootAgainText} 7.2\nsomething else\n${bootAgainText} 6.1\n`)).toBe(2);
+  expect(bootsAgain("nothing")).toBe(0);
 });

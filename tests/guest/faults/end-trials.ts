@@ -88,8 +88,8 @@ async function endIn(phase: Phase, signal: "TERM" | "KILL", scene: Scene): Promi
 }
 
 async function childrenLeft(scene: Scene): Promise<number> {
-  const { stdout } = await scene.guest.run("pgrep -f compact-child | wc -l");
-  return Number(stdout);
+  const all = await scene.guest.sh("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '");
+  return all.split("compact-child").length - 1;
 }
 
 async function terminated(scene: Scene): Promise<string> {

@@ -1,27 +1,18 @@
-/** Tests that run in a guest, once for each kernel that is chosen. */
+/** Tests that run in a guest, once for each kernel that they need. */
 
 import { test } from "bun:test";
 
 import { messageOf } from "../../../src/base/fault.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
-import { chosenKernels, type KernelName } from "./kernels.ts";
+import { kernelsOf, type KernelNeeds } from "./kernels.ts";
 
-export interface GuestTestOptions extends Omit<GuestOptions, "kernel"> {
-  /** Only on these, of the chosen ones; cgroup v1 is only on 6.1 anyway. */
-  readonly kernels?: readonly KernelName[];
+export interface GuestTestOptions extends Omit<GuestOptions, "kernel">, KernelNeeds {
   /** For boot and body together. */
   readonly timeoutMs?: number;
 }
 
 /** A slow machine that does something else beside takes several times as long as an idle one. */
 const timeoutMsDefault = 300_000;
-
-/** The kernels that a test with these options runs on. */
-export function kernelsFor(options: Pick<GuestTestOptions, "kernels" | "cgroup">): readonly KernelName[] {
-  return chosenKernels(process.env)
-    .filter((kernel) => options.kernels?.includes(kernel) ?? true)
-    .filter((kernel) => options.cgroup !== "v1" || kernel === "6.1");
-}
 
 /**
  * Declares a test for each kernel, with a guest of its own. A body that throws leaves the guest's console and dmesg
@@ -35,7 +26,7 @@ export function guestTest(
   body: (guest: Guest) => Promise<void>,
   bring: () => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
 ): void {
-  for (const kernel of kernelsFor(options)) {
+  for (const kernel of kernelsOf(options.cgroup === "v1" ? { ...options, kernels: ["6.1"] } : options, process.env)) {
     test(
       `${kernel}: ${title}`,
       async () => {

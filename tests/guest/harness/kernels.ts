@@ -43,34 +43,51 @@ export interface Kernel {
   readonly modules: string;
 }
 
+/** Set to 1 by `npm test -- --all`: each test on every kernel that it can run on. */
+export const allKernelsVariable = "MEM_AGENT_GUEST_ALL";
+const chosenVariable = "MEM_AGENT_GUEST_KERNELS";
+
 /**
- * The kernels that tests run on: what MEM_AGENT_GUEST_KERNELS says (`6.1,7.2`); without it all of them in CI and the
- * oldest elsewhere.
+ * The kernels that MEM_AGENT_GUEST_KERNELS names (`6.1,7.2`), or all.
  *
  * @throws Fault `invalid` that names every unknown one.
  */
-export function chosenKernels(environment: Readonly<Record<string, string | undefined>>): readonly KernelName[] {
-  const wanted = environment["MEM_AGENT_GUEST_KERNELS"];
-  if (wanted === undefined || wanted.trim() === "") {
-    return environment["CI"] === "true" ? kernelNames : ["6.1"];
-  }
+export function chosenKernels(environment: Environment): readonly KernelName[] {
+  const wanted = environment[chosenVariable] ?? "";
+  if (wanted.trim() === "") return kernelNames;
   const names = wanted.split(",").map((name) => name.trim());
   const unknown = names.filter((name) => !isKernelName(name));
   if (unknown.length > 0) {
     throw new Fault(
       "invalid",
-      `cannot choose kernels ${unknown.join(", ")}: unknown; set MEM_AGENT_GUEST_KERNELS to some of ${kernelNames.join(",")}`,
+      `cannot choose kernels ${unknown.join(", ")}: unknown; set ${chosenVariable} to some of ${kernelNames.join(",")}`,
     );
   }
   return names.filter(isKernelName);
 }
+
+export interface KernelNeeds {
+  /** Those that a test can run on; all by default. */
+  readonly kernels?: readonly KernelName[];
+  /** What it shows does not differ between kernels: one is enough, and the tests are spread over all three. */
+  readonly on?: KernelName;
+}
+
+/** Where a test runs: on those that are chosen by name, else on its one, else (and for a release) wherever it can. */
+export function kernelsOf({ kernels = kernelNames, on }: KernelNeeds, environment: Environment): readonly KernelName[] {
+  const isFree = (environment[chosenVariable] ?? "").trim() === "" && environment[allKernelsVariable] !== "1";
+  if (on !== undefined && isFree) return [on];
+  return chosenKernels(environment).filter((kernel) => kernels.includes(kernel));
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 function isKernelName(name: string): name is KernelName {
   return Object.hasOwn(kernelSuites, name);
 }
 
 /** Where fetched and built things live between runs: outside the tree, so that a fresh clone finds them. */
-export function cacheFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+export function cacheFolder(environment: Environment = process.env): string {
   const base = environment["XDG_CACHE_HOME"];
   return join(base === undefined || base === "" ? join(homedir(), ".cache") : base, "mem-agent");
 }

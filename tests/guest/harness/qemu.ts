@@ -1,8 +1,10 @@
 /** The command line of QEMU for a guest. */
 
+import { acceleratorOptions, type Accelerator } from "./accelerator.ts";
 import type { GuestOptions } from "./guest.ts";
 
 export interface GuestParts {
+  readonly accelerator: Accelerator;
   readonly image: string;
   readonly initramfs: string;
   /** A unix socket that listens already. */
@@ -17,9 +19,7 @@ export function qemuCommand(options: GuestOptions, parts: GuestParts): readonly 
   return [
     // A test that is killed cannot dispose of its guest; the kernel does it then.
     ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"],
-    ["-accel", "tcg,thread=multi,tb-size=128"],
-    // QEMU 7.2 emulates cmpxchg16b wrongly with several threads: kernels that use it panic at random.
-    ["-cpu", "max,-cx16"],
+    acceleratorOptions[parts.accelerator],
     ["-m", `${memoryMiB}`, "-smp", `${cpus}`],
     memoryOptions(options.nodes ?? 1, memoryMiB, cpus),
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],

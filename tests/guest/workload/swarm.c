@@ -5,19 +5,22 @@
  *                                           turn, each with memory of its own while it lives; every other one leaves
  *                                           some behind when it dies. Prints `churned COUNT`.
  *   swarm make FOLDER COUNT                 makes FOLDER and so many cgroups in it. Prints `made COUNT`.
- *   swarm doom CGROUP MIB                   waits until CGROUP uses less than so many MiB, and removes it in that moment.
+ *   swarm doom CGROUP MIB PID               waits until CGROUP uses less than so many MiB, and removes it in that moment,
+ *                                           for which it stops the process PID.
  *                                           Prints `left MIB`.
  *   swarm remove FOLDER                     removes FOLDER and the cgroups in it.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,7 +93,8 @@ static int make(const char *folder, unsigned long count) {
   return 0;
 }
 
-static int doom(const char *folder, unsigned long mib) {
+/* Stops the process that evicts for the moment of the removal, so that it is never through with it by then. */
+static int doom(const char *folder, unsigned long mib, pid_t evictor) {
   char path[4096], text[32] = "";
   unsigned long used = 0;
   snprintf(path, sizeof path, "%s/memory.current", folder);
@@ -101,7 +105,10 @@ static int doom(const char *folder, unsigned long mib) {
     used = strtoul(text, NULL, 10) >> 20;
     if (used < mib) break;
   }
-  if (rmdir(folder) != 0) fail(folder);
+  if (kill(evictor, SIGSTOP) != 0) fail("stop the evicting process");
+  int removed = rmdir(folder);
+  kill(evictor, SIGCONT);
+  if (removed != 0) fail(folder);
   printf("left %lu\n", used);
   return 0;
 }
@@ -126,8 +133,10 @@ int main(int argc, char **argv) {
     return churn(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
   }
   if (argc == 4 && strcmp(argv[1], "make") == 0) return make(argv[2], strtoul(argv[3], NULL, 10));
-  if (argc == 4 && strcmp(argv[1], "doom") == 0) return doom(argv[2], strtoul(argv[3], NULL, 10));
+  if (argc == 5 && strcmp(argv[1], "doom") == 0) {
+    return doom(argv[2], strtoul(argv[3], NULL, 10), (pid_t)strtoul(argv[4], NULL, 10));
+  }
   if (argc == 3 && strcmp(argv[1], "remove") == 0) return remove_all(argv[2]);
-  fprintf(stderr, "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | doom CGROUP MIB | remove FOLDER\n");
+  fprintf(stderr, "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | doom CGROUP MIB PID | remove FOLDER\n");
   return 2;
 }
