@@ -6,11 +6,11 @@ import { writeLines, writeOut } from "./output.ts";
 import { paint, type Terminal, terminalOf } from "./screens/terminal.ts";
 
 /** The alternate screen without a cursor, and back: what was on the terminal before is there again afterwards. */
-const enterScreen = "\u001b[?1049h\u001b[?25l";
-const leaveScreen = "\u001b[?25h\u001b[?1049l";
+export const enterScreen = "\u001b[?1049h\u001b[?25l";
+export const leaveScreen = "\u001b[?25h\u001b[?1049l";
 
 /** A whole screen in one write, drawn over the last one so that nothing flickers. */
-function frame(lines: readonly string[], terminal: Terminal): string {
+export function frame(lines: readonly string[], terminal: Terminal): string {
   const shown = lines.slice(0, (terminal.rows ?? lines.length) - 1);
   return `\u001b[H${shown.map((line) => `${line}\u001b[K\r\n`).join("")}\u001b[J`;
 }

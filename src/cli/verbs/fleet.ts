@@ -12,6 +12,7 @@ import { type Invocation, isOn, listOf, textOf } from "../invocation.ts";
 import { writeJson, writeLines, writeOut } from "../output.ts";
 import { renderFleet, renderFleetGiveback } from "../screens/fleet.ts";
 import { liveScreen } from "../live-screen.ts";
+import { plainTerminal } from "../screens/terminal.ts";
 import { requestOf } from "./giveback.ts";
 
 const watchMs = 5000;
@@ -57,7 +58,9 @@ async function metrics(guests: readonly FleetGuest[], timeoutMs: number): Promis
 }
 
 async function watch(invocation: Invocation, guests: readonly FleetGuest[], timeoutMs: number): Promise<number> {
-  return liveScreen(invocation, watchMs, async (terminal) => {
+  // JSON is one object a line, on a terminal too.
+  const shown = isOn(invocation, "json") ? { ...invocation, terminal: plainTerminal } : invocation;
+  return liveScreen(shown, watchMs, async (terminal) => {
     const { report } = await look(guests, sortOf(invocation), timeoutMs);
     if (isOn(invocation, "json")) return [JSON.stringify(report)];
     // Titles, sum, what is wrong, and the line below.

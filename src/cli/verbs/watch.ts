@@ -6,6 +6,7 @@ import type { AgentStatus } from "../../agent/status.ts";
 import { sleep, systemClock } from "../../base/clock.ts";
 import { ask } from "../ask.ts";
 import { exitCodes, Failure } from "../failure.ts";
+import { enterScreen, frame, leaveScreen } from "../live-screen.ts";
 import { type Invocation, isOn } from "../invocation.ts";
 import { writeLines, writeOut } from "../output.ts";
 import { renderStatus } from "../screens/status.ts";
@@ -92,16 +93,6 @@ function listenForKeys(pressed: (text: string) => void): () => void {
     stdin.setRawMode(false);
     stdin.pause();
   };
-}
-
-/** The alternate screen without a cursor, and back: what was on the terminal before is there again afterwards. */
-const enterScreen = "\u001b[?1049h\u001b[?25l";
-const leaveScreen = "\u001b[?25h\u001b[?1049l";
-
-/** A whole screen in one write, drawn over the last one so that nothing flickers. */
-function frame(lines: readonly string[], terminal: Terminal): string {
-  const shown = lines.slice(0, (terminal.rows ?? lines.length) - 1);
-  return `\u001b[H${shown.map((line) => `${line}\u001b[K\r\n`).join("")}\u001b[J`;
 }
 
 /** Asks what is due by now. A daemon that is restarted is waited for. */
