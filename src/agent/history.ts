@@ -2,12 +2,14 @@
  * What the runs of the last day did, minute by minute, in one array of a fixed size: 46 KiB, however many runs there are.
  * It goes with the process.
  */
+import type { HourTotals } from "../core/health.ts";
 import type { EndReason } from "../core/reason.ts";
 import { endReasons } from "../core/reason.ts";
 import type { HistoryStatus } from "./status.ts";
 
 const minuteMs = 60_000;
 const minutesMax = 24 * 60;
+const minutesOfHour = 60;
 
 /** Columns of a minute's row. Bytes as 32-bit floats are right to seven digits. */
 const column = {
@@ -77,6 +79,19 @@ export class History {
       });
     }
     return { minutes };
+  }
+
+  /** What went and what came back within the last hour. */
+  lastHour(nowMs: number): HourTotals {
+    const newest = Math.floor(nowMs / minuteMs);
+    let [evictedBytes, refaultedBytes] = [0, 0];
+    for (let minute = Math.max(0, newest - minutesOfHour + 1); minute <= newest; minute++) {
+      const row = (minute % minutesMax) * columns;
+      if (this.#rows[row + column.minute] !== minute) continue;
+      evictedBytes += this.#rows[row + column.evicted] ?? 0;
+      refaultedBytes += this.#rows[row + column.refaulted] ?? 0;
+    }
+    return { evictedBytes, refaultedBytes };
   }
 
   /** Where this minute's row begins; a row of a day ago is used again. */

@@ -22,6 +22,7 @@ import {
 } from "../config/merge.ts";
 import { problemsFault } from "../config/problems.ts";
 import type { CompactSettings, Settings, SettingsOverrides } from "../config/schema.ts";
+import { mostCameBack } from "../core/health.ts";
 import { dueMs } from "../core/schedule.ts";
 import { LruGen } from "../kernel/lru-gen.ts";
 import { compactChildCommand } from "./compact/child.ts";
@@ -61,6 +62,8 @@ export interface MemAgentOptions {
    */
   readonly compactCommand?: readonly string[];
 }
+
+const cameBackWarning = "comes_back";
 
 export class MemAgent {
   readonly events: Events;
@@ -371,6 +374,10 @@ export class MemAgent {
       ends: report.ends,
     });
     this.#notedRefaultedBytes = refaultedBytes ?? 0;
+    if (mostCameBack(this.#history.lastHour(this.#clock.monotonicMs()), this.warnings.has(cameBackWarning))) {
+      const message = "more than half of what was evicted within an hour was read again: little is saved";
+      this.warnings.raise(cameBackWarning, message, "mem-agent memcgstatus --sort evicted");
+    } else this.warnings.clear(cameBackWarning);
   }
 
   async #runCompact(

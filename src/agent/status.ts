@@ -339,7 +339,9 @@ export interface AgentStatus {
   readonly memcg: MemcgSummary;
   readonly compact: CompactStatus;
   readonly config: {
+    /** The file that is followed; it need not be there. */
     readonly file: string | null;
+    /** When the file was last taken over; null without one. */
     readonly loaded: string | null;
     readonly problems: readonly string[];
     readonly addr: string | null;

@@ -1,4 +1,5 @@
 /** The live event stream of one client: bounded, however slowly it reads. */
+import { jsonText } from "../base/log-line.ts";
 import type { TimedEvent } from "../agent/events.ts";
 import type { EventLine } from "./routes.ts";
 
@@ -31,7 +32,7 @@ export function eventStream(
   let lost = 0;
   let controller: ReadableStreamDefaultController<Uint8Array> | null = null;
 
-  const lineOf = (line: EventLine): Uint8Array => encoder.encode(`${JSON.stringify(line)}\n`);
+  const lineOf = (line: EventLine): Uint8Array => encoder.encode(`${jsonText(line)}\n`);
   const hasRoom = (): boolean => (controller?.desiredSize ?? 0) > 0;
 
   const drain = (): void => {
@@ -70,6 +71,8 @@ export function eventStream(
   );
   const close = (): void => {
     const own = controller;
+    // What nobody had room for yet is still sent: the last line says why it ends.
+    for (const line of waiting.splice(0)) own?.enqueue(line);
     end();
     own?.close();
   };

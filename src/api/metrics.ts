@@ -6,6 +6,7 @@
  * `cgroup="other"`, and so is what cgroups evicted that are gone. About ten series a target.
  */
 import type { TargetStatus } from "../agent/status.ts";
+import { escapeControls } from "../base/log-line.ts";
 import {
   alone,
   byKey,
@@ -367,7 +368,7 @@ function split(targets: readonly TargetStatus[]): Pick<View, "shown" | "rest"> {
 }
 
 function labelValue(value: string): string {
-  return value.toWellFormed().replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
+  return escapeControls(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"');
 }
 
 /** `{cgroup="/a",node="0"}`, or nothing without labels. */

@@ -60,7 +60,9 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
     news: (news) => daemon.noteDoor(news),
   });
   const socket = await begin(daemon, control.addr, door, trimmer, log);
-  log.info("started", { version, pid: process.pid, addr: control.addr, config: config.file, dry_run: dryRun });
+  const there = statSync(config.file, { throwIfNoEntry: false }) !== undefined;
+  const shown = there ? config.file : "none";
+  log.info("started", { version, pid: process.pid, addr: control.addr, config: shown, dry_run: dryRun });
   logFirstEviction(log, live.settings.memcg, dryRun);
   const keepHouse = (): void => {
     daemon.lookAround();

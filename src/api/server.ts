@@ -1,6 +1,7 @@
 /** The routes over HTTP and JSON, answered from a DaemonFace: on the control socket, and behind the door for the host. */
 import type { DaemonFace } from "../agent/face.ts";
 import type { Clock } from "../base/clock.ts";
+import { jsonText } from "../base/log-line.ts";
 import type { Logger } from "../base/log.ts";
 import { answers } from "./answers.ts";
 import { readJson } from "./body.ts";
@@ -109,7 +110,7 @@ async function answer(request: Request, serving: Serving): Promise<Response> {
       throw new Refusal(400, `cannot ${request.method} ${routes[name].path} with a body: it takes none; leave it out`);
     }
     const value = await answers[name](serving.face, { body, save, metrics: serving.metrics });
-    return respond(name, serving, typeof value === "string" ? value : `${JSON.stringify(value)}\n`);
+    return respond(name, serving, typeof value === "string" ? value : `${jsonText(value)}\n`);
   } catch (error) {
     return failure(error, serving);
   }
@@ -149,7 +150,7 @@ function failure(error: unknown, { face, log }: Serving): Response {
   const { error: message, problems } = errorAnswer(error);
   if (status >= 500) log.error("a request failed", { status, why: error instanceof Error ? error.stack : error });
   else log.debug("a request was refused", { status, why: message });
-  return new Response(`${JSON.stringify({ error: message, problems })}\n`, {
+  return new Response(`${jsonText({ error: message, problems })}\n`, {
     status,
     headers: {
       "content-type": contentTypes.json,

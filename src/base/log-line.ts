@@ -42,7 +42,7 @@ const fieldsMax = 32;
 /** C0, DEL, C1, separators that some viewers break lines at, marks that reorder text, lone surrogates. */
 const unprintable =
   // oxlint-disable-next-line no-control-regex -- finding control characters is what it is for
-  /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 const bareValue = /^[\w./:@%+*,~-]+$/;
 
 const shortEscapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
@@ -50,6 +50,18 @@ const shortEscapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r
 /** The text with every character escaped that would break a line or steer a terminal. */
 export function escapeControls(text: string): string {
   return text.replaceAll(unprintable, (char) => shortEscapes[char] ?? `\\u${hex4(char.charCodeAt(0))}`);
+}
+
+/** The same but for C0, which JSON escapes by itself. */
+const unprintableInJson = /[\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g;
+
+/** JSON that says the same as JSON.stringify's, and that no terminal or viewer turns around. */
+export function jsonText(value: unknown, indent = 0): string {
+  return escapeInJson(JSON.stringify(value, null, indent));
+}
+
+function escapeInJson(json: string): string {
+  return json.replaceAll(unprintableInJson, (char) => `\\u${hex4(char.charCodeAt(0))}`);
 }
 
 function hex4(code: number): string {
@@ -126,8 +138,7 @@ function jsonLine(entry: LogEntry, time: string, repeats: number): string {
   if (repeats > 0) line["repeated"] = repeats;
   for (const [key, value] of presentFields(entry.fields))
     line[ownJsonKeys.has(key) ? `${key}_` : key] = jsonValue(value);
-  // JSON leaves DEL, C1 and the marks that reorder text as they are.
-  return JSON.stringify(line, roundedIfNumber).replaceAll(unprintable, (char) => `\\u${hex4(char.charCodeAt(0))}`);
+  return escapeInJson(JSON.stringify(line, roundedIfNumber));
 }
 
 /**

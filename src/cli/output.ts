@@ -1,6 +1,7 @@
 /** Results to stdout, problems to stderr, each written whole before the process goes on. */
 import { fstatSync, writeSync } from "node:fs";
 import { errnoOf } from "../base/fault.ts";
+import { escapeControls, jsonText } from "../base/log-line.ts";
 
 /** The reader of stdout has gone, as with `| head`: no error, there is only nobody to write for. */
 export class ReaderGone extends Error {}
@@ -39,13 +40,16 @@ export function writeLines(lines: readonly string[]): void {
 
 /** The JSON of a value, readable, with a newline. */
 export function writeJson(value: unknown): void {
-  writeOut(`${JSON.stringify(value, null, 2)}\n`);
+  writeOut(`${jsonText(value, 2)}\n`);
 }
 
-/** Writes a line to stderr; where that is closed there is nowhere left to say so. */
+/**
+ * Writes a line to stderr, with everything escaped that would steer a terminal: names of files and what settings say may
+ * hold it. Where stderr is closed there is nowhere left to say so.
+ */
 export function complain(line: string): void {
   try {
-    writeAll(stderrFd, `${line}\n`);
+    writeAll(stderrFd, `${escapeControls(line)}\n`);
   } catch {
     // Nobody hears it.
   }

@@ -269,7 +269,7 @@ const log = v.strictObject({
         type: "text",
         noun: "a file path",
         allowed: "the path of a file; leave it out to log to stderr",
-        example: "/var/log/mem-agent.log",
+        example: "/var/log/mem-agent/mem-agent.log",
       },
       unit: null,
       fallback: null,

@@ -6,6 +6,7 @@
  * two names never meet, JSON carries the string, and `fsPath` gives the bytes back. node:path spoils such strings:
  * put paths together with template literals.
  */
+import { escapeControls } from "../base/log-line.ts";
 
 /** What node:fs is given: text, or bytes where the name is not valid UTF-8. */
 export type FsPath = string | Buffer;
@@ -38,17 +39,23 @@ export function encodeName(name: string): Buffer {
   return Buffer.concat(parts);
 }
 
-/** A name for people: on one line, odd bytes and control characters as `\xNN`. Not for the file system. */
+/** C0 and DEL, and bytes that are no UTF-8: one of 256. */
+const oddByte =
+  // oxlint-disable-next-line no-control-regex -- finding control characters is what it is for
+  /[\u0000-\u001f\u007f]|(?<![\ud800-\udbff])[\udc80-\udcff]/g;
+/** Where a name itself looks like an escape of ours; `\x2d`, as systemd writes a dash, does not. */
+const likeOurs = /\\(?=x(?:[01][0-9a-f]|5c|7f|[89a-f][0-9a-f])|u[0-9a-f]{4})/g;
+
+/**
+ * A name for people, and for JSON, events and metrics: on one line, odd bytes as `\xNN`, other odd characters as `\uNNNN`.
+ * Two names are never shown as one: a backslash that would read as such an escape is `\x5c`. Not for the file system.
+ */
 export function displayPath(name: FsPath): string {
   const text = typeof name === "string" ? name : decodeName(name);
-  let shown = "";
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    const control = code < 0x20 || (code >= 0x7f && code < 0xa0);
-    const surrogate = code >= 0xd800 && code <= 0xdfff;
-    shown += control || surrogate ? `\\x${(code & 0xff).toString(16).padStart(2, "0")}` : character;
-  }
-  return shown;
+  const bytes = text
+    .replaceAll(likeOurs, "\\x5c")
+    .replaceAll(oddByte, (character) => `\\x${(character.charCodeAt(0) & 0xff).toString(16).padStart(2, "0")}`);
+  return escapeControls(bytes);
 }
 
 function decodeEscaped(bytes: Uint8Array): string {

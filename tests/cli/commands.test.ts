@@ -1,6 +1,6 @@
 /** The command line as a table: arguments, exit code, stdout, stderr. The program is the compiled one. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { version } from "../../src/cli/version.ts";
@@ -374,6 +374,31 @@ describe("without a daemon", () => {
     { args: ["unit"], code: 0, stdout: ["[Service]", "Type=notify"] },
     { args: ["completions", "bash"], code: 0, stdout: ["complete -F _mem_agent mem-agent"] },
   ]);
+
+  test("a name that would steer a terminal is shown escaped, and so is what a file says", async () => {
+    const odd = join(scratch, "\u001b[31mred\u202e.toml");
+    writeFileSync(odd, "[memcg]\n");
+    expect((await call(["config", "check", odd])).stdout).toBe(`${scratch}/\\u001b[31mred\\u202e.toml: ok\n`);
+    writeFileSync(odd, '[memcg]\n"\u009b1m" = "\u202e"\nswap = "\u009b2J"\n');
+    const { code, stderr } = await call(["config", "check", odd]);
+    expect(code).toBe(1);
+    // oxlint-disable-next-line no-control-regex -- what must not be there
+    expect(stderr.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+    expect(stderr).toContain("\\u009b1m");
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("a file that others may write is refused, as by the daemon", async () => {
+    const open = join(scratch, "open.toml");
+    writeFileSync(open, "[memcg]\n");
+    chmodSync(open, 0o646);
+    const state = `others than root may write it (mode 0646)`;
+    expect(await call(["config", "check", open])).toMatchObject({ code: 1, stdout: "" });
+    expect((await call(["config", "check", open])).stderr).toContain(`${state}; chmod go-w ${open}`);
+    const { code, stdout } = await call(["doctor", "--config", open, "--addr", join(scratch, "none.sock")]);
+    expect(code).toBe(1);
+    expect(stdout).toContain(`cannot read ${open}: ${state}\n`);
+    expect(stdout).toContain(`-> chmod go-w ${open}\n`);
+  });
 
   test("the sample passes the check", async () => {
     const sample = join(scratch, "sample.toml");

@@ -100,6 +100,23 @@ describe("the daemon", () => {
     expect(await daemon.end("SIGINT")).toBe(0);
   });
 
+  test("tells those who listen that it stops, before their stream ends", async () => {
+    const folder = folderFor("stopped");
+    await using daemon = await start(folder);
+    const events = Bun.spawn([await program(), "events", "--addr", daemon.addr], { stdout: "pipe", env: {} });
+    let text = "";
+    const collected = (async () => {
+      for await (const chunk of events.stdout) text += Buffer.from(chunk).toString();
+    })();
+    // It listens once it has heard of a change.
+    for (let value = 1; !text.includes("setting_changed") && value < 100; value++)
+      await call(["memcgset", "--memcg-swappiness-max", String(value), "--addr", daemon.addr]);
+    expect(await daemon.end("SIGTERM")).toBe(0);
+    await collected;
+    expect(JSON.parse(text.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({ event: "stopped" });
+    expect(await events.exited).toBe(0);
+  });
+
   test("ends with status 0 as soon as its socket is there, before anybody asked it anything", async () => {
     const folder = folderFor("early");
     const addr = join(folder, "control.sock");

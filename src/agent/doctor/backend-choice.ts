@@ -38,6 +38,15 @@ export function mayMount(facts: PrerequisiteFacts): boolean {
   return facts.capabilities?.sysAdmin ?? facts.userId === 0;
 }
 
+/** Why it is taken: what is not so yet is made so by the start of the agent. */
+function lruGenText(facts: PrerequisiteFacts): string {
+  const on = facts.lruGenMask !== null && isLruGenOn(facts.lruGenMask);
+  const states = [on ? null : "is off", facts.debugfs === "mounted" ? null : "needs debugfs mounted"];
+  const lacking = states.filter((state) => state !== null);
+  if (lacking.length === 0) return "lru_gen can be used, and it knows ages";
+  return `lru_gen knows ages; it ${lacking.join(" and ")}, which the start of the agent changes`;
+}
+
 /** What keeps lru_gen from being used, as the end of a sentence. */
 function lruGenObstacle(facts: PrerequisiteFacts): string {
   if (facts.lruGenMask === null) return "the kernel has no lru_gen";
@@ -72,7 +81,7 @@ export function chooseBackend(
         ? { backend: "memory_reclaim", why: "the settings ask for it" }
         : { backend: null, why: "the settings ask for memory_reclaim, but the kernel has no memory.reclaim" };
     case "auto":
-      if (lruGenUsable(facts, when)) return { backend: "lru_gen", why: "lru_gen can be used, and it knows ages" };
+      if (lruGenUsable(facts, when)) return { backend: "lru_gen", why: lruGenText(facts) };
       if (reclaimUsable) return { backend: "memory_reclaim", why: `${lruGenObstacle(facts)}; memory.reclaim is there` };
       return { backend: null, why: `${lruGenObstacle(facts)}, and there is no memory.reclaim` };
     default:

@@ -5,8 +5,9 @@ import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
 import { compileRules, isMemcgOff } from "../../config/rules.ts";
 import type { MemcgSettings, Settings } from "../../config/schema.ts";
-import { endReasons, noEnds } from "../../core/reason.ts";
+import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
 import { noteSaved, savedBytes, type SavedState } from "../../core/saved.ts";
+import { allFailed } from "../../core/health.ts";
 import { dueMs, isDue } from "../../core/schedule.ts";
 import { spreadFactor, spreadSeed } from "../../core/spread.ts";
 import { readMachineSeed } from "../../system/machine-id.ts";
@@ -28,6 +29,8 @@ import type { Warnings } from "../warnings.ts";
 const freshMs = 1000;
 /** How soon a feature that failed is tried again, at the latest. */
 const healMsMax = 60_000;
+
+const failingWarning = "targets_fail";
 
 export interface MemcgServiceOptions {
   readonly root: string;
@@ -148,6 +151,8 @@ export class MemcgService {
 
   /** Spread as the run was that it last took part in, so that other runs meanwhile do not move it. */
   #dueMs(target: TargetState): number {
+    // First seen by somebody who asked for status: nothing is scheduled for it but the next look.
+    if (target.ranMs === null && this.#lookedMs !== null) return this.#lookedMs + this.#shortestPeriodMs();
     const byPeriodMs = dueMs(target.ranMs, target.periodMs, this.#spread(target.ranOrdinal));
     const { idleAtMs } = target;
     const due = idleAtMs !== null && idleAtMs > (target.ranMs ?? 0) ? Math.min(byPeriodMs, idleAtMs) : byPeriodMs;
@@ -257,11 +262,12 @@ export class MemcgService {
     const cpuBefore = process.cpuUsage();
     const outcome = await runMemcg(machinery, {
       dryRun,
-      isDue: (target) => asked || isDue(this.#dueMs(target), startMs, target.periodMs),
+      isDue: (target) => asked || target.ranMs === null || isDue(this.#dueMs(target), startMs, target.periodMs),
     });
     for (const reason of endReasons) this.#ends[reason] += outcome.ends[reason];
     const endMs = clock.monotonicMs();
     this.#ruleCheck.look(this.#settings.memcg.cgroups, endMs);
+    this.#noteFailures();
     this.#runs++;
     if (!asked) this.#ordinal++;
     // What somebody only wanted to see leaves due what is due.
@@ -283,6 +289,18 @@ export class MemcgService {
     this.#logRun(report);
     events.emit({ event: "memcg_run", report });
     return report;
+  }
+
+  /** One target that fails is told in its row; all of them are a trouble of the whole. */
+  #noteFailures(): void {
+    const { warnings } = this.#options;
+    if (allFailed(lastEndsOf(this.#registry))) {
+      warnings.raise(
+        failingWarning,
+        "all targets end with an error: nothing is evicted",
+        "mem-agent memcgstatus --long",
+      );
+    } else warnings.clear(failingWarning);
   }
 
   /** Also between runs: what was saved from now on is more. */
@@ -416,6 +434,10 @@ export class MemcgService {
     } as const;
     return { ...this.summary(), targets: [...this.#registry.targets()].map((target) => targetStatus(target, view)) };
   }
+}
+
+function* lastEndsOf(registry: MemcgRegistry): Generator<EndReason | null> {
+  for (const { lastEnd } of registry.targets()) yield lastEnd;
 }
 
 function shortest({ period_min_secs, period_secs }: Pick<MemcgSettings, "period_min_secs" | "period_secs">): number {

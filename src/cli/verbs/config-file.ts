@@ -1,6 +1,6 @@
 /** `config check`, `config diff`, `config default`, `config schema`: what the file says, and what it should. */
 import { readFileSync } from "node:fs";
-import { readConfigText } from "../../agent/daemon/config-file.ts";
+import { readDaemonConfigText } from "../../agent/daemon/config-file.ts";
 import { Fault, faultFrom } from "../../base/fault.ts";
 import { escapeControls } from "../../base/log-line.ts";
 import { sampleToml, settingsJsonSchema } from "../../config/docs.ts";
@@ -17,9 +17,9 @@ import { type Column, renderTable } from "../screens/table.ts";
 
 const standardInput = "-";
 
-/** What a file says, or standard input. Faults: `missing`, and those of `readConfigText`. */
+/** What a file says, or standard input. Faults: `missing`, and those of `readDaemonConfigText`. */
 async function parseFile(file: string): Promise<ParsedConfig> {
-  const text = file === standardInput ? readStandardInput() : readConfigText(file);
+  const text = file === standardInput ? readStandardInput() : readDaemonConfigText(file);
   if (text === null) throw new Fault("missing", `cannot read ${file}: ENOENT, no such file or folder`);
   return parseConfig(text, { file: file === standardInput ? "standard input" : file });
 }
@@ -39,7 +39,7 @@ export async function configCheck(invocation: Invocation): Promise<number> {
   if (isOn(invocation, "json")) writeJson({ file, problems });
   else for (const problem of problems) complain(formatProblem(problem));
   if (problems.length > 0) return exitCodes.failed;
-  if (!isOn(invocation, "json")) writeLines([`${file}: ok`]);
+  if (!isOn(invocation, "json")) writeLines([`${escapeControls(file)}: ok`]);
   return exitCodes.done;
 }
 
@@ -65,7 +65,7 @@ export async function configDiff(invocation: Invocation): Promise<number> {
   const inForce = await ask(invocation, "configShow");
   const differences = settingDifferences(settingsInForce(startSettings({ file: overrides })), inForce);
   if (isOn(invocation, "json")) writeJson(differences);
-  else if (differences.length === 0) writeLines([`${file}: as in force`]);
+  else if (differences.length === 0) writeLines([`${escapeControls(file)}: as in force`]);
   else writeLines(renderTable(differenceColumns, differences, invocation.terminal));
   return differences.length === 0 ? exitCodes.done : exitCodes.failed;
 }

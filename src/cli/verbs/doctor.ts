@@ -1,6 +1,6 @@
 /** `doctor`: is everything there that the agent needs, and what fixes the rest? Needs no daemon and changes nothing. */
 import { realpathSync } from "node:fs";
-import { readConfigText } from "../../agent/daemon/config-file.ts";
+import { readDaemonConfigText } from "../../agent/daemon/config-file.ts";
 import { examine } from "../../agent/doctor/machine.ts";
 import { checkOf, type Check, type Found } from "../../agent/doctor/check.ts";
 import { call, NoDaemon, NoMemAgent } from "../../api/client.ts";
@@ -67,9 +67,10 @@ async function checkConfig(file: string, asked: boolean): Promise<{ settings: Se
 async function readConfig(file: string, asked: boolean): Promise<Found & { settings?: Settings }> {
   let text: string | null;
   try {
-    text = readConfigText(file);
+    text = readDaemonConfigText(file);
   } catch (error) {
-    return { state: "failure", observed: messageOf(error), remedy: `chmod u+r ${file}` };
+    const [observed, remedy = `chmod u+r ${file}`] = messageOf(error).split("; ");
+    return { state: "failure", observed: observed ?? "", remedy };
   }
   if (text === null) {
     const observed = `${file}: not there${asked ? "" : ", so the defaults hold"}`;
@@ -96,7 +97,7 @@ async function askDaemon(addr: string): Promise<Found> {
     if (error instanceof NoDaemon && !(error instanceof NoMemAgent))
       return { state: "info", observed: `none runs at ${addr}` };
     if (isFault(error, "denied")) return { state: "info", observed: `what listens at ${addr} may not be asked` };
-    const remedy = "mem-agent serve --addr unix:///run/ANOTHER.sock";
+    const remedy = "systemctl restart mem-agent (or end the process that listens there)";
     return { state: "warning", observed: `what listens at ${addr} does not answer: ${messageOf(error)}`, remedy };
   }
 }

@@ -2,6 +2,7 @@
  * `events`: what happens, live, one JSON object a line, until Ctrl-C, until nobody reads, or until the daemon ends: that
  * is said on stderr.
  */
+import { jsonText } from "../../base/log-line.ts";
 import { listen } from "../ask.ts";
 import { exitCodes } from "../failure.ts";
 import type { Invocation } from "../invocation.ts";
@@ -10,7 +11,7 @@ import { complain, writeOut } from "../output.ts";
 export async function events(invocation: Invocation): Promise<number> {
   let last: string | null = null;
   for await (const event of listen(invocation)) {
-    writeOut(`${JSON.stringify(event)}\n`);
+    writeOut(`${jsonText(event)}\n`);
     last = event.event;
   }
   const stopped = last === "stopped";

@@ -4,6 +4,7 @@
  */
 import type { AgentStatus } from "../../agent/status.ts";
 import { sleep, systemClock } from "../../base/clock.ts";
+import { jsonText } from "../../base/log-line.ts";
 import { ask } from "../ask.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { enterScreen, frame, leaveScreen } from "../live-screen.ts";
@@ -29,7 +30,7 @@ export async function watchStatus(invocation: Invocation): Promise<number> {
 async function watchInPipe(invocation: Invocation, first: AgentStatus): Promise<never> {
   let status = first;
   for (;;) {
-    if (isOn(invocation, "json")) writeOut(`${JSON.stringify(status)}\n`);
+    if (isOn(invocation, "json")) writeOut(`${jsonText(status)}\n`);
     else writeLines([...renderStatus({ status, memcg: null, nowMs: Date.now() }, invocation.terminal), ""]);
     await sleep(systemClock, lookMs);
     status = await ask(invocation, "status");

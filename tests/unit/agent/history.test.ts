@@ -28,6 +28,14 @@ test("runs of one minute are one row: sums, the last of what is away, the larges
   ]);
 });
 
+test("the last hour is the last sixty minutes", () => {
+  const history = new History();
+  for (const minute of [0, 1, 30, 60])
+    history.noteRun(minute * minuteMs, note({ evictedBytes: 10, refaultedBytes: 1 }));
+  expect(history.lastHour(60 * minuteMs)).toEqual({ evictedBytes: 30, refaultedBytes: 3 });
+  expect(history.lastHour(25 * 60 * minuteMs)).toEqual({ evictedBytes: 0, refaultedBytes: 0 });
+});
+
 test("minutes in which nothing ran have no row, and only the last day's have one", () => {
   const history = new History();
   for (const minute of [0, 3, 1441]) history.noteRun(minute * minuteMs, note({ evictedBytes: minute }));

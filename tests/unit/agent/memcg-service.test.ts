@@ -259,6 +259,54 @@ describe("trouble", () => {
   });
 });
 
+describe("a cgroup that only a status read has seen", () => {
+  test("is due with the next look, for which something is scheduled, and begins with it", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    kernel.clock.advance(periodMs / 2);
+    kernel.add("/b", cold);
+    expect(serving.target("/b").next_run_secs).toBe(30);
+    expect(serving.service.summary().next_run_secs).toBe(30);
+    expect(dueInMs(serving)).toBe(periodMs / 2);
+    kernel.clock.advance(periodMs / 2);
+    expect((await serving.run()).targets).toBe(3);
+    expect(serving.target("/b").runs).toBe(1);
+  });
+});
+
+test("why a backend was taken says so when lru_gen is switched off", async () => {
+  using kernel = new MemcgKernel();
+  kernel.add("/a", cold);
+  const serving = new Serving(kernel);
+  await serving.run();
+  expect(serving.service.summary().backend_why).toBe("lru_gen can be used, and it knows ages");
+  kernel.switchLruGen(0);
+  expect(await faultOf(serving.next())).toBe("missing");
+  const { backend, backend_why: why } = serving.service.summary();
+  expect({ backend, why }).toEqual({
+    backend: null,
+    why: "lru_gen was switched off while it was in use; it is waited for",
+  });
+});
+
+test("all targets that fail are a warning, and one that does not ends it", async () => {
+  using kernel = new MemcgKernel();
+  kernel.add("/a", cold);
+  kernel.add("/b", cold);
+  const serving = new Serving(kernel);
+  const keys = (): readonly string[] => serving.warnings.list.map(({ key }) => key);
+  await serving.ripen();
+  kernel.meets = () => refusal();
+  await serving.next();
+  expect(keys()).toEqual(["targets_fail"]);
+  const start = `+ ${kernel.id("/b")} `;
+  kernel.meets = (command) => (command.startsWith(start) ? refusal() : null);
+  await serving.next();
+  expect(keys()).toEqual([]);
+});
+
 describe("a rule that matches no cgroup", () => {
   const key = "rules_unmatched";
   const told = ({ warnings }: Serving): string | null =>

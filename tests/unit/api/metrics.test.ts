@@ -120,7 +120,7 @@ describe("form", () => {
   });
   test("odd names of cgroups are escaped", () => {
     const text = textOf([target('/a "b"\\\n\ud800')]);
-    expect(text).toContain('mem_agent_target_size_bytes{cgroup="/a \\"b\\"\\\\\\n\ufffd",node="0"} ');
+    expect(text).toContain('mem_agent_target_size_bytes{cgroup="/a \\"b\\"\\\\\\\\n\\\\ud800",node="0"} ');
     expect(text.split("\n").filter((line) => !/^(#|mem_agent_|$)/.test(line))).toEqual([]);
   });
 });

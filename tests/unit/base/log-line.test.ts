@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { escapeControls, fieldText, logLevels, logLine, type LogFields } from "../../../src/base/log-line.ts";
+import { escapeControls, fieldText, jsonText, logLevels, logLine, type LogFields } from "../../../src/base/log-line.ts";
 
 const atMs = Date.parse("2026-01-02T03:04:05.678Z");
 
@@ -120,4 +120,13 @@ describe("a line of JSON", () => {
   test("has no NaN, no bigint, no error object", () => {
     expect(json("m", { nan: NaN, big: 5n, error: new Error("x") })).toMatchObject({ nan: "NaN", big: "5", error: "x" });
   });
+});
+
+test("JSON for people says the same, and steers no terminal and no viewer", () => {
+  const value = { "a\u202eb": ["\u001b[31m", "\u009b1m", "\u061c\ufeff\u2028", "\ud800", "grüße 😀", 1.5], n: "x\ny" };
+  for (const indent of [0, 2]) {
+    const text = jsonText(value, indent);
+    expect(JSON.parse(text)).toEqual(value);
+    expect(text.replaceAll("\n", "")).toMatch(/^[\x20-\x7e\u00a0-\u00ff\u{1f600}]*$/u);
+  }
 });
