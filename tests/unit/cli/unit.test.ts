@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Failure } from "../../../src/cli/failure.ts";
 import type { Invocation } from "../../../src/cli/invocation.ts";
+import { sampleToml } from "../../../src/config/docs.ts";
 import { openrcScript, systemdUnit } from "../../../src/cli/service-files.ts";
 import { plainTerminal } from "../../../src/cli/screens/terminal.ts";
 import { unit } from "../../../src/cli/verbs/unit.ts";
@@ -40,6 +41,12 @@ describe("systemd unit", () => {
     expect(text).toMatch(/^UnsetEnvironment=.*BUN_OPTIONS.*BUN_BE_BUN/m);
     // What would break it: it writes there.
     expect(text).not.toMatch(/^(ProtectKernelTunables|ProtectControlGroups|MemoryDenyWriteExecute)=/m);
+  });
+
+  test("lets the sample's log file be written", () => {
+    const file = /^#file = "(.+)"$/m.exec(sampleToml())?.[1] ?? "";
+    const folder = /^LogsDirectory=(.+)$/m.exec(systemdUnit(plain))?.[1];
+    expect(dirname(file)).toBe(`/var/log/${folder}`);
   });
 
   const commands: readonly [string, { binary: string; config: string | null }, string][] = [
