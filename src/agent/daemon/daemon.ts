@@ -79,7 +79,9 @@ export class Daemon implements DaemonFace {
   readonly #agent: MemAgent;
   readonly #started: string;
   readonly #log: LiveLog;
+  /** Null also where it could not be made; then nothing is tried again. */
   #lock: DaemonLock | null = null;
+  #claimed = false;
   #watch: ConfigWatch | null = null;
   #loaded: string | null = null;
   #fileProblems: readonly string[] = [];
@@ -107,19 +109,21 @@ export class Daemon implements DaemonFace {
    * is in another's way. Fault `busy` with who it is, `io`.
    */
   claim(): void {
-    try {
-      this.#claim("start", this.#agent.settings);
-    } catch (error) {
-      // Who may not open the lock may not run a feature either: the prerequisites say what for, and with which remedy.
-      if (!isFault(error, "denied")) throw error;
-    }
+    this.#claim("start", this.#agent.settings);
   }
 
   #claim(doing: string, settings: Settings): void {
-    if (this.#lock !== null || (isMemcgOff(settings.memcg) && settings.compact.disabled)) return;
-    const { kernelRoot } = this.#options;
-    this.#lock = DaemonLock.take(kernelRoot);
-    if (this.#lock === null) throw new Fault("busy", `cannot ${doing}: ${runningText(kernelRoot)}`);
+    if (this.#claimed || (isMemcgOff(settings.memcg) && settings.compact.disabled)) return;
+    const { kernelRoot, log } = this.#options;
+    try {
+      this.#lock = DaemonLock.take(kernelRoot);
+      if (this.#lock === null) throw new Fault("busy", `cannot ${doing}: ${runningText(kernelRoot)}`);
+    } catch (error) {
+      // A folder that can only be read. Or it is not root: then the prerequisites say what is missing, and how to get it.
+      if (!isFault(error, "denied")) throw error;
+      log.warn(error.message);
+    }
+    this.#claimed = true;
     this.#noteAddress(settings);
   }
 
@@ -156,6 +160,7 @@ export class Daemon implements DaemonFace {
     await this.#agent.stop();
     this.#lock?.[Symbol.dispose]();
     this.#lock = null;
+    this.#claimed = false;
   }
 
   /** To be called when the process is awake anyway: looks after the file's watch and the log's file. */

@@ -121,7 +121,7 @@ export class MachineryKeeper {
     if (name === "memory_reclaim") return;
     this.close();
     this.#offRuns = (this.#offRuns ?? 0) + 1;
-    this.#why = "lru_gen was switched off while it was in use; it is waited for";
+    this.#why = "lru_gen was switched off while it was in use; waiting until it is on again";
     if (wanted === "auto" && this.#offRuns >= offRunsMax) return;
     throw new Fault(
       "missing",

@@ -151,7 +151,7 @@ export class MemcgService {
 
   /** Spread as the run was that it last took part in, so that other runs meanwhile do not move it. */
   #dueMs(target: TargetState): number {
-    // First seen by somebody who asked for status: nothing is scheduled for it but the next look.
+    // Only a status read has seen it so far: it begins with the next run, and nothing is scheduled before.
     if (target.ranMs === null && this.#lookedMs !== null) return this.#lookedMs + this.#shortestPeriodMs();
     const byPeriodMs = dueMs(target.ranMs, target.periodMs, this.#spread(target.ranOrdinal));
     const { idleAtMs } = target;
@@ -291,7 +291,7 @@ export class MemcgService {
     return report;
   }
 
-  /** One target that fails is told in its row; all of them are a trouble of the whole. */
+  /** One target that fails shows in its own row; when all do, the feature as a whole does not work. */
   #noteFailures(): void {
     const { warnings } = this.#options;
     if (allFailed(lastEndsOf(this.#registry))) {

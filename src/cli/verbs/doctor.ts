@@ -9,6 +9,7 @@ import { startSettings } from "../../config/merge.ts";
 import { formatProblem } from "../../config/problems.ts";
 import { defaultSettings, type Settings } from "../../config/schema.ts";
 import { parseConfig } from "../../config/toml.ts";
+import { runningDaemon } from "../../system/running-daemon.ts";
 import { addressOf } from "../ask.ts";
 import { renderDoctor, type DoctorReport } from "../screens/doctor.ts";
 import { exitCodes } from "../failure.ts";
@@ -32,7 +33,7 @@ export async function doctorReport(root: string, invocation: Invocation): Promis
   const file = textOf(invocation, "config");
   const { settings, check: config } = await checkConfig(file ?? defaultConfigFile, file !== null);
   const { checks: machine, choice } = examine(root, settings);
-  const daemon = await askDaemon(daemonAddress(invocation, settings));
+  const daemon = await askDaemon(daemonAddress(root, invocation, settings));
   const checks = [
     ...machine,
     config,
@@ -52,10 +53,10 @@ export async function doctorReport(root: string, invocation: Invocation): Promis
   };
 }
 
-/** The daemon's address: as for other commands, else the one that the file gives it. */
-function daemonAddress(invocation: Invocation, settings: Settings): string {
+/** The daemon's address: as for other commands, else where it says that it listens, else the one that the file gives it. */
+function daemonAddress(root: string, invocation: Invocation, settings: Settings): string {
   const asked = textOf(invocation, "addr") !== null || (invocation.environment["MEM_AGENT_ADDR"] ?? "") !== "";
-  return asked ? addressOf(invocation) : settings.control.addr;
+  return asked ? addressOf(invocation) : (runningDaemon(root)?.addr ?? settings.control.addr);
 }
 
 /** The settings of the file, or the defaults where it cannot be used. */

@@ -1,12 +1,12 @@
 /** One daemon a machine: who holds the lock, what a second one is told, and what is left when it ends. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readBootSettings, readSettings } from "../../../src/agent/daemon/config-file.ts";
 import { Daemon } from "../../../src/agent/daemon/daemon.ts";
 import { startText } from "../../../src/api/client.ts";
-import { isFault } from "../../../src/base/fault.ts";
+import { Fault, isFault } from "../../../src/base/fault.ts";
 import { Log } from "../../../src/base/log.ts";
 import type { SettingsOverrides } from "../../../src/config/schema.ts";
 import { DaemonLock } from "../../../src/system/daemon-lock.ts";
@@ -124,6 +124,24 @@ describe("a second daemon", () => {
     expect(second.memcgStatus().disabled).toBe(true);
     expect((await second.memcgSet({ swap: true }, { save: false })).changes).toHaveLength(1);
   });
+});
+
+test("where no lock can be made, nothing is locked, which is said once", async () => {
+  const daemon = await daemonOf(aRule);
+  const taking = spyOn(DaemonLock, "take").mockImplementation(() => {
+    throw new Fault("denied", "cannot lock it");
+  });
+  try {
+    daemon.claim();
+    daemon.claim();
+    expect((await daemon.memcgSet({ swap: true }, { save: false })).changes).toHaveLength(1);
+    expect(taking).toHaveBeenCalledTimes(1);
+  } finally {
+    taking.mockRestore();
+  }
+  expect(readFileSync(join(top, "log"), "utf8")).toMatch(
+    /^[^\n]* warn +cannot lock it\n[^\n]*setting changed[^\n]*\n$/,
+  );
 });
 
 test("the address is noted, and again when the socket has moved", async () => {

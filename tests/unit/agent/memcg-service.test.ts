@@ -260,7 +260,7 @@ describe("trouble", () => {
 });
 
 describe("a cgroup that only a status read has seen", () => {
-  test("is due with the next look, for which something is scheduled, and begins with it", async () => {
+  test("is due with the next run, which is scheduled, and begins with it", async () => {
     using kernel = new MemcgKernel();
     kernel.add("/a", cold);
     const serving = new Serving(kernel);
@@ -287,7 +287,7 @@ test("why a backend was taken says so when lru_gen is switched off", async () =>
   const { backend, backend_why: why } = serving.service.summary();
   expect({ backend, why }).toEqual({
     backend: null,
-    why: "lru_gen was switched off while it was in use; it is waited for",
+    why: "lru_gen was switched off while it was in use; waiting until it is on again",
   });
 });
 
