@@ -491,8 +491,10 @@ const shownRulesMax = 5;
 function goneText(file: string, said: SettingsOverrides): string {
   const ids = (said.memcg?.cgroups ?? []).map((rule) => ruleId(rule));
   const more = ids.length > shownRulesMax ? ` and ${ids.length - shownRulesMax} more` : "";
-  const rules = `${ids.length === 1 ? "a rule" : `${ids.length} rules`}: ${ids.slice(0, shownRulesMax).join(" ")}${more}`;
-  return `the settings file ${file} is gone, and what it said holds no longer${ids.length === 0 ? "" : `, with ${rules}`}`;
+  const which = `${ids.slice(0, shownRulesMax).join(" ")}${more}`;
+  const rules =
+    ids.length === 1 ? `, and neither does its rule: ${which}` : `, and neither do its ${ids.length} rules: ${which}`;
+  return `the settings file ${file} is gone; what it said no longer applies${ids.length === 0 ? "" : rules}`;
 }
 
 function saysNothing(file: SettingsOverrides): boolean {

@@ -55,7 +55,9 @@ describe("a file that is gone", () => {
     await trial.settled(1300);
     const [warning] = made.status().warnings;
     expect(warning).toMatchObject({ key: "config_gone" });
-    expect(warning?.message).toEndWith("is gone, and what it said holds no longer, with 2 rules: path=/db path=/web");
+    expect(warning?.message).toEndWith(
+      "is gone; what it said no longer applies, and neither do its 2 rules: path=/db path=/web",
+    );
     await made.reload();
     expect(made.health()).toBe("warning");
     writeFileSync(trial.path, "");
