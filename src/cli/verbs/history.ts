@@ -1,4 +1,5 @@
 /** `history`: what the runs of the last day did. */
+import { parseSpan } from "../../base/units.ts";
 import { ask } from "../ask.ts";
 import { exitCodes, Failure } from "../failure.ts";
 import { type Invocation, isOn, textOf } from "../invocation.ts";
@@ -6,7 +7,6 @@ import { writeJson, writeLines } from "../output.ts";
 import { renderHistory } from "../screens/history.ts";
 
 const daySecs = 24 * 3600;
-const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: daySecs };
 
 export async function history(invocation: Invocation): Promise<number> {
   const secs = sinceSecs(textOf(invocation, "since"));
@@ -22,8 +22,7 @@ export async function history(invocation: Invocation): Promise<number> {
 /** Failure `usage` for what is no span of at most a day. */
 export function sinceSecs(text: string | null): number {
   if (text === null) return daySecs;
-  const [, digits = "", unit = "s"] = /^(\d{1,6}) ?([smhd]?)$/.exec(text) ?? [];
-  const secs = digits === "" ? 0 : Number(digits) * (units[unit === "" ? "s" : unit] ?? 0);
+  const secs = parseSpan(text) ?? 0;
   if (secs >= 1 && secs <= daySecs) return secs;
   throw new Failure(exitCodes.usage, [
     `--since ${JSON.stringify(text)}: give a span of at most a day, such as 30m or 2h`,
