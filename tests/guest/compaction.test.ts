@@ -12,7 +12,7 @@ import type { Guest, GuestProcess } from "./harness/guest.ts";
 
 const mib = 2 ** 20;
 /** No run but those that a test asks for. */
-const noRuns = "--memcg-disabled --compact-period-secs 100000";
+const noRuns = "--memcg-disabled --compact-period-secs 86400";
 const evictAtOnce =
   "--memcg-disabled false --memcg-period-secs 1 --memcg-spread-percent 0 " +
   "--memcg-period-psi-percent-limit 100 --memcg-eviction-psi-percent-limit 100";
