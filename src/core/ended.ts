@@ -7,7 +7,8 @@
  * round (seen on 6.1 and 6.12). So steps are small, and it ends when the living lose more than a fraction of it.
  *
  * Pages only ever leave a removed cgroup, so that those of a cgroup which ended a while ago were all brought in before.
- * How much came back nobody counts, since others read it: io stall stands in for it, as in refault.ts.
+ * How much came back nobody counts, since others read it: io stall stands in for it, as in refault.ts. A sample would be too
+ * small for that to show, so there is none.
  * See Documentation/admin-guide/cgroup-v2.rst, memory.reclaim.
  */
 import { isFixedPace, quietMsMin, samplePagesMin, type PaceLimits } from "./pace.ts";
@@ -15,7 +16,6 @@ import { isFixedPace, quietMsMin, samplePagesMin, type PaceLimits } from "./pace
 /** How what ended below one living cgroup was left by the last run, and what that means. */
 export const endedEndTexts = {
   evicted: "all that was old was evicted",
-  sampled: "a sample was evicted; what the living read again decides about the rest",
   fresh: "too much of it ended only a moment ago",
   living_lost: "living cgroups beside it lost pages too; it is tried again later",
   no_progress: "the kernel freed nothing of it",
@@ -41,8 +41,6 @@ export interface EndedState {
   readonly leastPages: number;
   /** What ended since. */
   readonly joinedPages: number;
-  /** Evictions that stayed away; 0: the next is a sample. */
-  readonly proofs: number;
   /** Nothing is evicted before. */
   readonly waitUntilMs: number;
   /** How long the last wait was for; 0 while nothing asked for one. */
@@ -54,7 +52,6 @@ export const newEnded: EndedState = {
   pages: 0,
   leastPages: 0,
   joinedPages: 0,
-  proofs: 0,
   waitUntilMs: Number.NEGATIVE_INFINITY,
   waitMs: 0,
 };
@@ -102,12 +99,10 @@ export interface EndedInput {
   readonly stalled: boolean;
   /** The price of what was evicted before says to wait. */
   readonly sitsOut: boolean;
-  /** Whether samples are asked for: not without a price. */
-  readonly sampling: boolean;
 }
 
 export type EndedDecision =
-  | { readonly do: "evict"; readonly pages: number; readonly sample: boolean }
+  | { readonly do: "evict"; readonly pages: number }
   /** `why` null: as before, since a wait is not over. */
   | { readonly do: "leave"; readonly why: EndedEnd | null };
 
@@ -121,8 +116,7 @@ export function decideEnded(state: EndedState, input: EndedInput): EndedDecision
   if (input.oldPages < endedPagesMin) return { do: "leave", why: "fresh" };
   if (input.stalled) return { do: "leave", why: "pressure" };
   if (input.sitsOut) return { do: "leave", why: "refaults" };
-  const sample = input.sampling && state.proofs === 0;
-  return { do: "evict", pages: sample ? endedPagesMin : input.oldPages, sample };
+  return { do: "evict", pages: input.oldPages };
 }
 
 /** The first step: one mebibyte; a large one frees about as much as a batch of other evictions does. */
@@ -143,7 +137,6 @@ export interface EndedProgress {
   readonly lostPages: number;
   /** Of what is to go. */
   readonly leftPages: number;
-  readonly sample: boolean;
 }
 
 /**
@@ -153,9 +146,8 @@ export interface EndedProgress {
 export function judgeEndedStep(
   progress: EndedProgress,
 ): { readonly do: "go_on"; readonly pages: number } | { readonly do: "end"; readonly why: EndedEnd } {
-  const { stepPages, idleSteps, freedPages, lostPages, leftPages, sample } = progress;
+  const { stepPages, idleSteps, freedPages, lostPages, leftPages } = progress;
   if (lostPages > lostPagesMax + freedPages / lostDivisor) return { do: "end", why: "living_lost" };
-  if (sample && freedPages > 0) return { do: "end", why: "sampled" };
   if (leftPages < endedPagesMin) return { do: "end", why: "evicted" };
   if (idleSteps >= idleStepsMax) {
     return { do: "end", why: leftPages < freedPages / lostDivisor ? "evicted" : "no_progress" };
@@ -167,8 +159,6 @@ export function judgeEndedStep(
 /** After a run that evicted, or tried to. */
 export function noteEndedRun(state: EndedState, why: EndedEnd, nowMs: number, limits: PaceLimits): EndedState {
   switch (why) {
-    case "sampled":
-      return { ...state, proofs: 1, waitUntilMs: nowMs + endedHorizonMs(limits), waitMs: 0 };
     case "evicted":
       return { ...state, waitMs: 0 };
     case "living_lost":
@@ -180,7 +170,7 @@ export function noteEndedRun(state: EndedState, why: EndedEnd, nowMs: number, li
     }
     case "refaults":
       // Each eviction that is sat out takes as long as one of a cgroup that was found to be dear.
-      return { ...state, proofs: 0, waitUntilMs: nowMs + limits.periodMsMax };
+      return { ...state, waitUntilMs: nowMs + limits.periodMsMax };
     case "fresh":
     case "disabled":
     case "spared":

@@ -37,13 +37,16 @@ guestTest(
     const halfSecs = await given(0.5);
     const mostSecs = await given(0.8);
     const againSecs = await build(guest);
+    // Other guests run beside this one: without the cache it takes as long as it takes by now.
+    await guest.sh("echo 3 >/proc/sys/vm/drop_caches");
+    const coldNowSecs = await build(guest);
     console.log(
       `${guest.kernel}: a build that read ${treeMiB} MiB and ended: half with the host after ${halfSecs.toFixed(0)} s, ` +
         `four fifths after ${mostSecs.toFixed(0)} s; the same build takes ${hotSecs.toFixed(1)} s with its cache, ` +
-        `${coldSecs.toFixed(1)} s without, ${againSecs.toFixed(1)} s again`,
+        `${coldSecs.toFixed(1)} and ${coldNowSecs.toFixed(1)} s without, ${againSecs.toFixed(1)} s again`,
     );
     // No slower than without any cache: what else it needs is still there.
-    expect(againSecs).toBeLessThan(2 * coldSecs + 1);
+    expect(againSecs).toBeLessThan(2 * Math.max(coldSecs, coldNowSecs) + 1);
     expect(await agent.stop()).toBe(0);
   },
   agentFiles,

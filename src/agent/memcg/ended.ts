@@ -221,7 +221,6 @@ class EndedEviction {
       filesAlone: this.#takesSwappiness() || this.#cannotSwap(),
       stalled: giveback?.ignorePressure !== true && this.#hasStalled(settings.period_psi_percent_limit),
       sitsOut: giveback === null && decideRefault(units.refault, settings.refault_percent_limit).do === "sit_out",
-      sampling: giveback === null && settings.refault_percent_limit > 0,
     });
     if (decision.do === "leave") {
       if (decision.why === "refaults" && !this.#tools.dryRun) units.refault = noteSitOut(units.refault);
@@ -234,7 +233,7 @@ class EndedEviction {
     }
     units.evictions++;
     const stallPercentMax = giveback?.ignorePressure === true ? 100 : settings.eviction_psi_percent_limit;
-    const why = await this.#evict(decision.pages, decision.sample, stallPercentMax);
+    const why = await this.#evict(decision.pages, stallPercentMax);
     if (observation !== null) units.refault = noteEviction(units.refault, observation, this.#freedPages);
     units.evictedPages += this.#freedPages;
     units.lostPages += this.#lostPages;
@@ -275,7 +274,7 @@ class EndedEviction {
   }
 
   /** Small steps, each followed by a look at what went and at what the living lost. */
-  async #evict(pages: number, sample: boolean, stallPercentMax: number): Promise<EndedEnd> {
+  async #evict(pages: number, stallPercentMax: number): Promise<EndedEnd> {
     const { root, tree, pageBytes, backend, pressure } = this.#tools;
     const units = this.#units;
     const { cgroup } = units;
@@ -311,7 +310,6 @@ class EndedEviction {
         freedPages: this.#freedPages,
         lostPages: this.#lostPages,
         leftPages: Math.min(units.pages, pages - this.#freedPages),
-        sample,
       });
       if (step.do === "end") return step.why;
       stepPages = step.pages;

@@ -408,7 +408,6 @@ class Giveback {
 /** Why what ended is left. */
 const endedLefts: Readonly<Record<EndedEnd, GivebackLeft>> = {
   evicted: "in_use",
-  sampled: "in_use",
   refaults: "in_use",
   fresh: "young",
   living_lost: "out_of_reach",

@@ -321,7 +321,6 @@ class JobRun {
       filesAlone: true,
       stalled: false,
       sitsOut: decideRefault(this.#endedRefault, limit).do === "sit_out",
-      sampling: true,
     });
     if (decision.do === "leave") {
       if (decision.why !== "refaults") return;
@@ -332,7 +331,7 @@ class JobRun {
     const blocks = this.#endedBlocks.splice(0, Math.ceil(decision.pages / this.#blockPages));
     this.#endedTaken = this.#lose(blocks, this.#endedOwner);
     this.#endedRefault = noteEviction(this.#endedRefault, observation, this.#endedTaken);
-    this.#ended = noteEndedRun(this.#ended, decision.sample ? "sampled" : "evicted", nowMs, this.#limits);
+    this.#ended = noteEndedRun(this.#ended, "evicted", nowMs, this.#limits);
   }
 
   /** Stands for all removed cgroups: nobody counts what comes back of theirs. */

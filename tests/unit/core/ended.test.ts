@@ -58,28 +58,24 @@ const input: EndedInput = {
   filesAlone: true,
   stalled: false,
   sitsOut: false,
-  sampling: true,
 };
 
 describe("what is done", () => {
-  const proven = { ...newEnded, proofs: 1 };
   const rows: readonly [
     what: string,
     state: EndedState,
     changes: Partial<EndedInput>,
     done: number | EndedEnd | null,
   ][] = [
-    ["a sample first", newEnded, {}, endedPagesMin],
-    ["all once that stayed away", proven, {}, 100_000],
-    ["all without a price", newEnded, { sampling: false }, 100_000],
-    ["nothing while it waits", { ...proven, waitUntilMs: 1 }, {}, null],
-    ["nothing of what ended just now", proven, { oldPages: endedPagesMin - 1 }, "fresh"],
-    ["nothing where memcg is disabled", proven, { disabled: true }, "disabled"],
-    ["nothing beside a cgroup that a rule spares", proven, { disabledBelow: true }, "spared"],
-    ["nothing without memory.reclaim", proven, { hasReclaim: false }, "no_file"],
-    ["nothing where anonymous pages would go too", proven, { filesAlone: false }, "swap"],
-    ["nothing under pressure", proven, { stalled: true }, "pressure"],
-    ["nothing while too much came back", proven, { sitsOut: true }, "refaults"],
+    ["all that is old goes", newEnded, {}, 100_000],
+    ["nothing while it waits", { ...newEnded, waitUntilMs: 1 }, {}, null],
+    ["nothing of what ended just now", newEnded, { oldPages: endedPagesMin - 1 }, "fresh"],
+    ["nothing where memcg is disabled", newEnded, { disabled: true }, "disabled"],
+    ["nothing beside a cgroup that a rule spares", newEnded, { disabledBelow: true }, "spared"],
+    ["nothing without memory.reclaim", newEnded, { hasReclaim: false }, "no_file"],
+    ["nothing where anonymous pages would go too", newEnded, { filesAlone: false }, "swap"],
+    ["nothing under pressure", newEnded, { stalled: true }, "pressure"],
+    ["nothing while too much came back", newEnded, { sitsOut: true }, "refaults"],
   ];
   test.each(rows)("%s", (_, state, changes, done) => {
     const decision = decideEnded(state, { ...input, ...changes });
@@ -94,7 +90,6 @@ describe("after a step", () => {
     freedPages: 4000,
     lostPages: 128,
     leftPages: 100_000,
-    sample: false,
   };
   const rows: readonly [what: string, changes: Partial<EndedProgress>, next: number | EndedEnd][] = [
     ["the next is twice as large", {}, 512],
@@ -103,13 +98,11 @@ describe("after a step", () => {
     ["and no more than 16 MiB", { stepPages: 4096 }, 4096],
     ["all went", { leftPages: 249 }, "evicted"],
     ["what is left is a sixteenth and does not go", { idleSteps: 4, freedPages: 16_016, leftPages: 1000 }, "evicted"],
-    ["a sample is one step", { sample: true }, "sampled"],
     ["the kernel came across the living alone, once", { idleSteps: 1 }, 512],
     ["and again and again", { idleSteps: 4 }, "no_progress"],
     ["the living lost a sixteenth and more", { lostPages: 763 }, "living_lost"],
     ["they may lose that", { lostPages: 762 }, 512],
     ["only the living lost", { idleSteps: 1, freedPages: 0, lostPages: 513 }, "living_lost"],
-    ["a sample that took nothing goes on", { sample: true, idleSteps: 1, freedPages: 0 }, 512],
   ];
   test.each(rows)("%s", (_, changes, next) => {
     const decision = judgeEndedStep({ ...step, ...changes });
@@ -130,11 +123,6 @@ describe("after a step", () => {
 });
 
 describe("what a run's end means for the next", () => {
-  test("a sample is on trial for as long as anything is", () => {
-    const state = noteEndedRun(newEnded, "sampled", 1000, limits);
-    expect(state).toMatchObject({ proofs: 1, waitUntilMs: 91_000 });
-  });
-
   test("each loss of the living doubles the wait, up to the longest period", () => {
     let state = newEnded;
     const waits = Array.from({ length: 6 }, () => {
@@ -145,8 +133,8 @@ describe("what a run's end means for the next", () => {
     expect(noteEndedRun(state, "evicted", 0, limits).waitMs).toBe(0);
   });
 
-  test("what came back asks for a sample again", () => {
-    expect(noteEndedRun({ ...newEnded, proofs: 1 }, "refaults", 0, limits).proofs).toBe(0);
+  test("an eviction that is sat out takes a longest period", () => {
+    expect(noteEndedRun(newEnded, "refaults", 0, limits).waitUntilMs).toBe(600_000);
   });
 
   const ends = Object.keys(endedEndTexts) as EndedEnd[];

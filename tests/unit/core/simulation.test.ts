@@ -72,7 +72,7 @@ describe("a week of other jobs: with read(), cgroups that end, memory that is sh
   test.each(["build", "sandboxes"])("%s: what ended is given back", (name) => {
     const found = rows.find(({ job }) => job.name === name);
     expect(found?.of["0.1"].evictedPages).toBe(0);
-    expect(found?.of.now.savedPageMs).toBeGreaterThan(0.3 * pagesOfGib * weekMs);
+    expect(found?.of.now.savedPageMs).toBeGreaterThan(0.25 * pagesOfGib * weekMs);
   });
 });
 
