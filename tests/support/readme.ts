@@ -11,6 +11,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { metricsTable } from "../../src/api/metrics.ts";
 import { routesTable } from "../../src/api/routes.ts";
+import { isList } from "../../src/cli/arguments.ts";
 import { type Command, isGroup, type LeafCommand } from "../../src/cli/command-types.ts";
 import { program } from "../../src/cli/commands.ts";
 import { exitCodes } from "../../src/cli/failure.ts";
@@ -57,7 +58,11 @@ export function leafCommands(group: Command = program, prefix = ""): readonly Na
 }
 
 function argumentText(name: string, about: ArgDef): string {
-  if (about.type === "positional") return about.required === true ? name.toUpperCase() : `[${name.toUpperCase()}]`;
+  const several = isList(about) ? "…" : "";
+  if (about.type === "positional") {
+    const placeholder = `${name.toUpperCase()}${several}`;
+    return about.required === true ? placeholder : `[${placeholder}]`;
+  }
   if (about.type === "boolean") return `\`--${name}\``;
   const value = about.type === "enum" ? (about.options ?? []).join("\\|") : (about.valueHint ?? "VALUE");
   return `\`--${name}\` ${value}`;
@@ -250,6 +255,7 @@ export const parts: Readonly<Record<string, () => string>> = {
   "compact decisions": () => textsTable("decision", compactDecisionTexts),
   "compact ends": () => textsTable("end", compactEndTexts),
   "status json": () => objectTables("src/agent/status.ts"),
+  "fleet json": () => objectTables("src/cli/fleet/rows.ts"),
   "event json": eventTables,
   simulation: weekOfNine,
   "simulation of others": weekOfOthers,

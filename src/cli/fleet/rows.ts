@@ -13,7 +13,7 @@ export interface FleetRow {
   readonly hostname: string | null;
   readonly machine_id: string | null;
   readonly version: string | null;
-  readonly health: AgentStatus["health"] | null;
+  readonly health: "ok" | "warning" | null;
   readonly warnings: number | null;
   readonly saved_bytes: number | null;
   readonly refaulted_bytes: number | null;
