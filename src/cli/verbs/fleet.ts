@@ -37,7 +37,7 @@ interface Look {
 async function look(guests: readonly FleetGuest[], sort: FleetSort, timeoutMs: number): Promise<Look> {
   const [gathered, host] = await Promise.all([
     gather(guests, ({ address }) => askAt(address, "status", { timeoutMs })),
-    hostBytes("/", guests),
+    hostBytes("/", guests, timeoutMs),
   ]);
   const rows = gathered.map((one) => fleetRow(one, host.get(one.guest.address) ?? null));
   const sorted = sortRows(rows, sort);
@@ -51,7 +51,7 @@ function exitOf(gathered: readonly Gathered<unknown>[]): number {
 async function metrics(guests: readonly FleetGuest[], timeoutMs: number): Promise<number> {
   const [gathered, host] = await Promise.all([
     gather(guests, ({ address }) => askAt(address, "metrics", { timeoutMs })),
-    hostBytes("/", guests),
+    hostBytes("/", guests, timeoutMs),
   ]);
   writeOut(fleetMetrics(gathered, host));
   return exitOf(gathered);
