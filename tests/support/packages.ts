@@ -61,7 +61,7 @@ export function packageName(kind: PackageKind, { arch }: BuildTarget, of = versi
 }
 
 /** Seconds since 1970 of the release's day. */
-async function releaseSecs(): Promise<number> {
+export async function releaseSecs(): Promise<number> {
   const release = latestRelease(await pageText("changelog"));
   if (release === null) throw new Error("the changelog names no release with its date");
   return Date.parse(`${release.date}T00:00:00Z`) / 1000;
@@ -78,7 +78,7 @@ function packedEntry(path: string, text: string): TarEntry {
 /**
  * What a package lays into the file system, paths from its root.
  *
- * @param notices the text of THIRD-PARTY-NOTICES
+ * @param notices what lies beside the copyright file
  */
 export async function packageFiles(
   kind: PackageKind,

@@ -17,6 +17,7 @@ import zshCompletions from "../../src/cli/completions/zsh.sh" with { type: "text
 import { binaryDefault, openrcScript, systemdUnit } from "../../src/cli/service-files.ts";
 import { version } from "../../src/cli/version.ts";
 import { sampleToml, settingsJsonSchema } from "../../src/config/docs.ts";
+import { noticeFiles } from "./notices.ts";
 import { lintPackage, makeDeb, makeRpm, packageFiles, packageKinds } from "./packages.ts";
 import { makeTar, type TarEntry } from "./tar.ts";
 
@@ -78,10 +79,15 @@ function told(name: string, bytes: Uint8Array): string {
 }
 
 /** Makes and checks the packages of one target and returns their lines of checksums. */
-async function packages(folder: string, target: BuildTarget, executable: Uint8Array): Promise<string> {
+async function packages(
+  folder: string,
+  target: BuildTarget,
+  executable: Uint8Array,
+  notices: readonly TarEntry[],
+): Promise<string> {
   let sums = "";
   for (const kind of packageKinds) {
-    const files = await packageFiles(kind, executable, []);
+    const files = await packageFiles(kind, executable, notices);
     const path = await (kind === "deb" ? makeDeb : makeRpm)(folder, target, files);
     await lintPackage(kind, path);
     sums += told(basename(path), readFileSync(path));
@@ -97,7 +103,8 @@ async function main(args: readonly string[]): Promise<number> {
   const folder = join(root, "dist/release");
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const beside = await companions(readFileSync(join(root, "README.md"), "utf8"));
+  const notices = await noticeFiles();
+  const beside = [...(await companions(readFileSync(join(root, "README.md"), "utf8"))), ...notices];
   const draft = join(folder, "mem-agent");
   // Packing takes a minute each: it goes on in the background while the next one is built.
   const packing: Promise<string>[] = [];
@@ -105,7 +112,7 @@ async function main(args: readonly string[]): Promise<number> {
     await buildTarget(target, draft);
     const executable = readFileSync(draft);
     packing.push(pack(folder, target, releaseTar(target, executable, beside)));
-    if (target.libc === "glibc") packing.push(packages(folder, target, executable));
+    if (target.libc === "glibc") packing.push(packages(folder, target, executable, notices));
   }
   rmSync(draft);
   writeFileSync(join(folder, "SHA256SUMS"), (await Promise.all(packing)).join(""));
