@@ -68,7 +68,7 @@ export async function buildTarget(target: BuildTarget, outfile: string): Promise
 
 /**
  * Makes the runtime blind to the steering variables: the first byte of each name becomes NUL, and no variable's name
- * can hold one. A root service must not turn into a shell for whoever sets its environment.
+ * can hold one. A root service must not turn into a shell for anyone who sets its environment.
  */
 export function forgetVariables(executable: Buffer): Buffer {
   const patched = Buffer.from(executable);

@@ -69,7 +69,7 @@ export class Events {
   /** Calls `listener` for each event until the returned function is called. Fault `busy` above 64 listeners. */
   on(listener: (event: TimedEvent) => void, choice: EventChoice = "all"): () => void {
     if (this.#listeners.size >= listenersMax) {
-      throw new Fault("busy", `cannot listen for events: ${listenersMax} listeners are there; close one`);
+      throw new Fault("busy", `cannot listen for events: ${listenersMax} listeners are connected; close one`);
     }
     this.#listeners.set(listener, choice);
     return () => this.#listeners.delete(listener);

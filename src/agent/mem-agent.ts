@@ -144,7 +144,7 @@ export class MemAgent {
   }
 
   /**
-   * Checks and mends what the kernel must offer, and begins to run. Faults: `missing` with one problem for each
+   * Checks and fixes what the kernel must offer, and begins to run. Faults: `missing` with one problem for each
    * prerequisite that an enabled feature lacks.
    */
   start(): void {
@@ -309,7 +309,8 @@ export class MemAgent {
   async giveback(request: GivebackRequest = {}): Promise<GivebackReport> {
     if (this.#state !== "started") throw new Fault("missing", "cannot give back: the agent is not started; start it");
     if (this.#dryRun) throw new Fault("invalid", "cannot give back: this is a dry run; start without --dry-run");
-    if (this.#givingBack !== null) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
+    if (this.#givingBack !== null)
+      throw new Fault("busy", "cannot give back: a giveback is already under way; wait for it");
     this.#givingBack = this.#giveBack(request);
     try {
       return await this.#givingBack;

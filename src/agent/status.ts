@@ -62,7 +62,7 @@ export interface TargetStatus {
   readonly pace: {
     /** The present waiting period, between period_min_secs and period_secs. */
     readonly period_secs: number;
-    /** Neither it nor what is below it used the CPU for longer than it is likely to pause. */
+    /** Neither it nor a cgroup below it has used the CPU for longer than it is likely to pause. */
     readonly idle: boolean;
     /** Evictions in a row that stayed away; with 0 the next is a sample. */
     readonly proofs: number;
@@ -162,7 +162,7 @@ export interface MemcgStatus {
   readonly ended: readonly EndedStatus[];
   readonly last_run: MemcgRunReport | null;
   readonly next_run_secs: number | null;
-  /** Seconds until a run may evict something, if what is untouched now stays so; null where nothing is. */
+  /** Seconds until a run may evict something, if the pages that are untouched now stay untouched; null where there are none. */
   readonly next_eviction_secs: number | null;
   /** What stayed untouched for a while and may be evicted, and how long that is for the youngest of it. */
   readonly candidates: {

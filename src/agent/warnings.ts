@@ -27,7 +27,7 @@ export class Warnings {
     return this.#standing.has(key);
   }
 
-  /** Raises a warning, or changes the text of the one that stands under this key. */
+  /** Raises a warning, or changes the text of the active one under this key. */
   raise(key: string, message: string, remedy: string | null): void {
     const standing = this.#standing.get(key);
     if (standing?.message === message) return;

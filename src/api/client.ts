@@ -191,7 +191,7 @@ function unreachable(error: unknown, place: string, { name, timeoutMs, address }
   }
   // What is no HTTP comes from something else; but a daemon may have ended while it was at something long.
   if (isLong(name) && errno === "ECONNRESET") {
-    return new Fault("io", `cannot wait for mem-agent at ${place}: it ended before it was done; see its log`);
+    return new Fault("io", `cannot wait for mem-agent at ${place}: it ended before it finished; see its log`);
   }
   if (errno === "ECONNRESET" || errno === "EPIPE" || /HTTP/i.test(errno ?? "")) {
     const what = "what is there gives no answer that a mem-agent gives";

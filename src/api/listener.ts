@@ -19,7 +19,7 @@ export interface Listener {
   /**
    * Makes sure that the path still leads here: a file that was removed, with its directory or without, is made again.
    * Costs one lstat where all is well. Fault `busy` when another daemon has the path, `denied` when something that is no
-   * socket stands there, and whatever the file system says; worth trying again later.
+   * socket is there, and whatever the file system says; worth trying again later.
    */
   ensurePresent(): Promise<"present" | "restored">;
   /** Closes the listening socket and removes its file. Requests under way get `graceMs` to be answered. */

@@ -114,14 +114,14 @@ export const metrics = {
   targetRuns: {
     name: "mem_agent_target_runs_total",
     type: "counter",
-    help: "Runs in which a cgroup on a node was looked at.",
+    help: "Runs that examined a cgroup on a node.",
     labels: perTarget,
     collect: (view) => byTarget(view, { of: ({ runs }) => ({ "": runs }) }),
   },
   targetSkips: {
     name: "mem_agent_target_skips_total",
     type: "counter",
-    help: "Runs that were skipped for the pressure of the waiting period.",
+    help: "Runs that were skipped because of the pressure of the waiting period.",
     labels: perTarget,
     collect: (view) => byTarget(view, { of: ({ skips }) => ({ "": skips }) }),
   },
@@ -156,7 +156,7 @@ export const metrics = {
   idleBytes: {
     name: "mem_agent_idle_bytes",
     type: "gauge",
-    help: "Bytes that were untouched for at least so long, over all cgroups; longer ages are within the shorter ones.",
+    help: "Bytes that have been untouched for at least this long, over all cgroups; longer ages are within the shorter ones.",
     labels: ["min_age_seconds", "type"],
     collect: idleBytes,
   },
@@ -170,14 +170,14 @@ export const metrics = {
   paused: {
     name: "mem_agent_paused",
     type: "gauge",
-    help: "1 while nothing runs by itself, since somebody paused it.",
+    help: "1 while the agent is paused and runs nothing by itself.",
     labels: [],
     collect: ({ agent }) => alone(flag(agent.paused_until !== null)),
   },
   candidateBytes: {
     name: "mem_agent_candidate_bytes",
     type: "gauge",
-    help: "Bytes that nobody touched since the last aging: what may be evicted once that is long enough.",
+    help: "Bytes untouched since the last aging, which may be evicted once they are old enough.",
     labels: [],
     collect: ({ memcg }) => alone(memcg.candidates.bytes),
   },
@@ -212,21 +212,21 @@ export const metrics = {
   memcgNextRun: {
     name: "mem_agent_memcg_next_run_seconds",
     type: "gauge",
-    help: "Seconds until the next run is due, 0 when it is overdue; absent while nothing is to run.",
+    help: "Seconds until the next run is due, 0 when it is overdue; absent while no run is planned.",
     labels: [],
     collect: ({ memcg }) => alone(memcg.next_run_secs),
   },
   memcgNextEviction: {
     name: "mem_agent_memcg_next_eviction_seconds",
     type: "gauge",
-    help: "Seconds until a run may evict something, if what is untouched now stays so; absent while nothing is.",
+    help: "Seconds until a run may evict something, if the pages that are untouched now stay untouched; absent while there are none.",
     labels: [],
     collect: ({ memcg }) => alone(memcg.next_eviction_secs),
   },
   enabled: {
     name: "mem_agent_feature_enabled",
     type: "gauge",
-    help: "1 for a feature that the settings switch on.",
+    help: "1 for each feature that is enabled.",
     labels: ["feature"],
     collect: ({ memcg, compact }) => [
       [{ feature: "memcg" }, flag(!memcg.disabled)],
@@ -258,7 +258,7 @@ export const metrics = {
   compactNextRun: {
     name: "mem_agent_compact_next_run_seconds",
     type: "gauge",
-    help: "Seconds until the next compaction run is due, 0 when it is overdue; absent while nothing is to run.",
+    help: "Seconds until the next compaction run is due, 0 when it is overdue; absent while no run is planned.",
     labels: [],
     collect: ({ compact }) => alone(compact.next_run_secs),
   },
@@ -272,14 +272,14 @@ export const metrics = {
   warnings: {
     name: "mem_agent_warnings",
     type: "gauge",
-    help: "Warnings that stand.",
+    help: "Active warnings.",
     labels: [],
     collect: ({ agent }) => alone(agent.warnings.length),
   },
   warning: {
     name: "mem_agent_warning",
     type: "gauge",
-    help: "1 for each warning that stands; its text is in mem-agent status.",
+    help: "1 for each active warning; its text is in mem-agent status.",
     labels: ["warning"],
     collect: ({ agent }) => agent.warnings.map(({ key }) => [{ warning: key }, 1] as const),
   },
@@ -293,14 +293,14 @@ export const metrics = {
   configLoaded: {
     name: "mem_agent_config_last_reload_success_timestamp_seconds",
     type: "gauge",
-    help: "When the configuration file was last taken over, in seconds since the epoch.",
+    help: "When the configuration file was last applied, in seconds since the epoch.",
     labels: [],
     collect: ({ agent }) => alone(unixSecs(agent.config.loaded)),
   },
   vsockConnections: {
     name: "mem_agent_vsock_connections_total",
     type: "counter",
-    help: "Connections to the door on vsock: let in, or closed since their context id is not in vsock_peers.",
+    help: "Connections over vsock: accepted, or closed because their context id is not in vsock_peers.",
     labels: ["outcome"],
     collect: ({ agent: { vsock } }) =>
       vsock.address === null

@@ -37,7 +37,7 @@ const standardError = 2;
 export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   const { config, flags, environment, version, dryRun } = options;
   if (config.asked && statSync(config.file, { throwIfNoEntry: false }) === undefined) {
-    throw new Fault("missing", `cannot read ${config.file}: there is no such file; make it, or leave --config out`);
+    throw new Fault("missing", `cannot read ${config.file}: there is no such file; create it, or omit --config`);
   }
   // Before there is anything that the end of the process would leave behind.
   const end = endSignal();
@@ -85,7 +85,7 @@ function logFirstEviction(log: Log, memcg: Settings["memcg"], dryRun: boolean): 
   }
   const limits = paceLimits(memcg.period_min_secs, memcg.period_secs);
   const { sampleMs, restMs } = firstEvictionMs(limits, memcg.eviction_run_aging_count_min);
-  log.info(dryRun ? "first eviction, were this no dry run" : "first eviction", {
+  log.info(dryRun ? "first eviction, if this were not a dry run" : "first eviction", {
     sample_in_secs: sampleMs / 1000,
     idle_in_secs: restMs / 1000,
     period_min_secs: memcg.period_min_secs,

@@ -1,5 +1,5 @@
 /**
- * The second door, for the host: the same routes on vsock, for the context ids that the settings name. Whoever else
+ * The second door, for the host: the same routes on vsock, for the context ids that the settings name. Anyone else
  * comes is closed without a word, and counted.
  *
  * Bun.serve cannot listen on a socket that it did not make. So the connections that are let in are joined to a server of

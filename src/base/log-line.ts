@@ -2,10 +2,10 @@
  * One event as one line of text or JSON. Pure: what is written where stands in log.ts.
  *
  * A cgroup's name may hold newlines, escape sequences and bytes that are no UTF-8. Nothing of that reaches a terminal
- * or splits a line: control characters are escaped wherever they stand.
+ * or splits a line: control characters are escaped wherever they are.
  */
 
-/** From the loudest mouth to the quietest: each level lets through what stands after it as well. */
+/** From the loudest mouth to the quietest: each level also lets through all that follow it. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "critical"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
@@ -97,7 +97,7 @@ function plainText(value: unknown): string {
   }
 }
 
-/** A field's value as it stands after `key=`: bare where that is unmistakable, else in double quotes. */
+/** A field's value as it follows `key=`: bare where that is unmistakable, else in double quotes. */
 export function fieldText(value: unknown): string {
   const text = clip(plainText(value));
   if (bareValue.test(text)) return text;

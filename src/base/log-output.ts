@@ -84,7 +84,7 @@ export class DescriptorOutput implements LogOutput {
 
 /**
  * O_NONBLOCK keeps a FIFO without a reader from blocking the start for ever; for files it means nothing. O_NOFOLLOW:
- * whoever may write the folder must not choose which file root appends to.
+ * a user who may write the folder must not choose which file root appends to.
  */
 const appendFlags =
   constants.O_WRONLY |

@@ -27,7 +27,7 @@ interface Reading {
   positionalCount: number;
 }
 
-/** Reads the flags of settings that may stand among the arguments. */
+/** Reads the flags of settings that may come among the arguments. */
 export type SettingReader = Pick<FlagReader, "names" | "read">;
 
 /**

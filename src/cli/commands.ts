@@ -146,20 +146,20 @@ const manVerb = verb(
 
 const givebackArgs = {
   within: { type: "string", valueHint: "TIME", default: "2s", description: "how long it may take: 500ms, 2s, 1m" },
-  target: { type: "string", valueHint: "SIZE", description: "free so much at most: 512M, 1G; else all there is" },
+  target: { type: "string", valueHint: "SIZE", description: "free at most this much: 512M, 1G; default: all there is" },
   "min-age": {
     type: "string",
     valueHint: "TIME",
     default: "0",
-    description: "only memory that nobody touched for so long: 30s, 10m",
+    description: "only memory that nobody has touched for this long: 30s, 10m",
   },
   slab: {
     type: "boolean",
     description:
-      "also drop reclaimable slab (drop_caches 2), before all else; the kernel cannot be stopped in it, so it is left out where half the time may not do",
+      "also drop reclaimable slab (drop_caches 2), before all else; it cannot be interrupted, so it is skipped where half of the time may not be enough",
   },
-  "no-compact": { type: "boolean", description: "do not compact with the time that is left" },
-  "ignore-pressure": { type: "boolean", description: "go on whatever stalls" },
+  "no-compact": { type: "boolean", description: "do not use the remaining time to compact" },
+  "ignore-pressure": { type: "boolean", description: "go on even if work stalls" },
 } as const satisfies ArgsDef;
 
 const guests = {
@@ -351,7 +351,7 @@ const commands: readonly Command[] = [
   ),
   verb(
     "doctor",
-    "check what kernel and machine must offer, and say what mends the rest",
+    "check what the agent needs from kernel and machine, and print the line that fixes what is missing",
     {
       config: {
         type: "string",
@@ -384,7 +384,7 @@ const commands: readonly Command[] = [
     "print a hardened systemd unit, or an OpenRC script",
     {
       openrc: { type: "boolean", description: "print an OpenRC script" },
-      binary: { type: "string", valueHint: "PATH", description: "where mem-agent stands, an absolute path" },
+      binary: { type: "string", valueHint: "PATH", description: "where mem-agent is installed, an absolute path" },
       config: { type: "string", valueHint: "FILE", description: "the configuration file that the service is given" },
     },
     async () => (await import("./verbs/unit.ts")).unit,
@@ -413,7 +413,7 @@ const commands: readonly Command[] = [
   manVerb,
 ];
 
-const about = "gives memory back that nobody uses: evicts cold pages, compacts free memory";
+const about = "gives back memory that nobody uses: evicts cold pages, compacts free memory";
 
 /** `mem-agent`: everything. */
 export const program: GroupCommand = {

@@ -108,7 +108,7 @@ function refuseGroup(command: GroupCommand, rest: readonly string[]): never {
   if (flag !== undefined && (name === undefined || rest.indexOf(flag) < rest.indexOf(name))) {
     const known = command.meta.version === undefined ? ["--help"] : ["--help", "--version", "-h", "-v"];
     throw new Failure(exitCodes.usage, [
-      `unknown flag "${flag}"${didYouMean(flag, known)}; flags of a command stand behind it`,
+      `unknown flag "${flag}"${didYouMean(flag, known)}; flags of a command follow it`,
     ]);
   }
   const near = didYouMean(name ?? "", names);

@@ -11,7 +11,7 @@ export interface Entry {
   readonly text: string;
 }
 
-/** Longer names stand on a line of their own, so that the texts keep room. */
+/** Longer names get a line of their own, so that the texts keep room. */
 const nameColumnsMax = 28;
 const textColumnsMin = 30;
 

@@ -1,7 +1,7 @@
 /**
  * What `unit` prints: a systemd unit and an OpenRC script. Also laid into the release archives. Pure.
  *
- * The unit leaves away every right that the agent does not use. What it keeps, and why:
+ * The unit drops every privilege that the agent does not use. What it keeps, and why:
  * - CAP_SYS_ADMIN mounts debugfs; CAP_SYS_RESOURCE arms pressure triggers with windows under 2 s; CAP_DAC_OVERRIDE opens
  *   the pressure files of cgroups that belong to other users, such as a user's session.
  * - No ProtectKernelTunables, no ProtectControlGroups: it writes below /sys/kernel/debug, /sys/fs/cgroup, /proc/sys/vm.
@@ -24,7 +24,7 @@ const watchdogSecs = 180;
 
 /**
  * What makes any Bun program run something else, or look elsewhere for code. The names are put together here: build.ts
- * makes the executable blind to the first two by changing them wherever they stand in it.
+ * makes the executable blind to the first two by changing them wherever they occur in it.
  */
 const steeringVariables = [
   ...["OPTIONS", "BE_BUN", "INSPECT"].map((end) => `BUN_${end}`),

@@ -17,7 +17,8 @@ const sectionTexts: Readonly<Record<SectionName, string>> = {
   log: "What is logged, and where to.",
 };
 
-const rulesText = "Rules for single cgroups: the nearest one holds, and what it leaves unsaid is taken from [memcg].";
+const rulesText =
+  "Rules for single cgroups: the nearest one applies, and keys that it does not set are taken from [memcg].";
 
 /** The keys of a rule that are no settings of `[memcg]`. */
 const ruleOwnSettings = ruleSettingList.filter(({ key }) => !settingsOf("memcg").some((base) => base.key === key));

@@ -5,7 +5,7 @@
  * back to its default); what did not change in the file keeps what it has.
  *
  * Rules are merged by identity (path and nodes), each of its keys by itself. A rule that the file no longer has is
- * gone, whoever added to it. A rule that was deleted over the socket comes back, as the file has it, when its text in
+ * gone, no matter who added to it. A rule that was deleted over the socket comes back, as the file has it, when its text in
  * the file changes. In the list the rules of the file come first, in the file's order, then the others as they came.
  */
 import type { Problem } from "./problems.ts";

@@ -163,7 +163,7 @@ export interface RuleEdits {
 }
 
 /**
- * Applies the edits, or says all that stands against them: `add` of a rule that is there, `set` and `del` of one that
+ * Applies the edits, or says everything that prevents it: `add` of a rule that is there, `set` and `del` of one that
  * is not. `set` changes only the keys it names. The rules that come back are to be used only if there are no problems.
  */
 export function editRules(

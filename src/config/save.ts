@@ -59,7 +59,7 @@ export async function saveIntoToml(
       }
     }
   }
-  throw new Fault("io", `cannot ${doing}: its form cannot be kept; edit the file by hand`);
+  throw new Fault("io", `cannot ${doing}: its formatting cannot be kept; edit the file by hand`);
 }
 
 /** What the file is to say. */

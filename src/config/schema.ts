@@ -120,7 +120,7 @@ const overridable = {
   period_psi_percent_limit: percent(
     100,
     1,
-    "a cgroup that stalled more than this share of the waiting period is not run",
+    "a cgroup that stalled more than this share of the waiting period is skipped",
   ),
   eviction_psi_percent_limit: percent(
     100,
@@ -129,7 +129,7 @@ const overridable = {
   ),
   eviction_run_aging_count_min: whole(
     { min: 0, max: 1000, fallback: 3, unit: "runs" },
-    "evict only after so many agings",
+    "evict only after this many agings",
   ),
   refault_percent_limit: percent(
     100,
@@ -190,9 +190,9 @@ const compact = v.strictObject({
   order: whole({ min: 0, max: 10, fallback: 9 }, "the block size that is wanted, as a power of two of pages"),
   threshold: whole(
     { min: 0, max: 2 ** 32, unit: "pages", fallback: 1024 },
-    "compact when free memory got more fragmented, or less, by more pages than this",
+    "compact when free memory has become more fragmented, or has shrunk, by more pages than this",
   ),
-  force_times: wholeOrNever("never", "compact after so many runs without a compaction; 0: in each run"),
+  force_times: wholeOrNever("never", "compact after this many runs without a compaction; 0: in every run"),
 });
 
 const control = v.strictObject({

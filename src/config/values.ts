@@ -23,7 +23,7 @@ import {
   type SettingsOverrides,
 } from "./schema.ts";
 
-/** What may stand there: `a whole number from 0 to 200`. */
+/** What is allowed: `a whole number from 0 to 200`. */
 export function allowedText({
   kind,
   unit = null,

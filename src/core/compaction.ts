@@ -26,7 +26,7 @@ export const compactDecisionTexts: Readonly<Record<CompactDecision, string>> = {
   forced: "compacted because force_times runs went by without a compaction",
   fragmented: "compacted because free movable pages in small blocks grew by more than threshold",
   free_fell: "compacted because free memory fell by more than threshold",
-  asked: "compacted because somebody asked for it",
+  asked: "compacted on request",
   below_threshold: "not compacted: neither changed by more than threshold",
   pressure: "not compacted: the system stalled more than period_psi_percent_limit allows",
   disabled: "not compacted: disabled by the settings",

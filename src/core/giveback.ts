@@ -35,10 +35,10 @@ export const givebackLeftTexts: Readonly<Record<GivebackLeft, string>> = {
   protected: "under memory.min or memory.low",
   disabled: "a rule, or the base settings, switch its cgroup off",
   pressure: "its cgroup stalled more than its limits allow; ignore_pressure overrides that",
-  no_progress: "the kernel freed nothing although pages are there",
-  out_of_reach: "memory.reclaim cannot take it without what lies below it, or without swapping",
+  no_progress: "the kernel freed nothing, although there are pages to free",
+  out_of_reach: "memory.reclaim cannot take it without also evicting child cgroups, or without swapping",
   deadline: "there was no time left",
-  amount: "as much as was asked for was freed",
+  amount: "the requested amount was freed",
   stopped: "the agent was asked to stop",
   error: "the kernel refused; see the log",
 };

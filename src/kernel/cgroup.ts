@@ -110,8 +110,7 @@ export function parentPath(path: string): string | null {
 export function cgroupInode(root: string, tree: CgroupTree, path: string): number {
   const folder = cgroupPath(root, tree.memoryMount, path, "");
   const stats = statFolder(folder);
-  if (stats === undefined)
-    throw new Fault("vanished", `cannot find cgroup ${path}: it was removed; nothing is to be done`);
+  if (stats === undefined) throw new Fault("vanished", `cannot find cgroup ${path}: it was removed; nothing to do`);
   return stats.ino;
 }
 

@@ -1,5 +1,5 @@
 /**
- * One daemon a machine: whoever runs a feature holds flock(2) on one file. The lock ends with the process, also with one
+ * One daemon a machine: a process that runs a feature holds flock(2) on one file. The lock ends with the process, also with one
  * that is killed; what the file says counts only until then.
  */
 import {

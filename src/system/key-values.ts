@@ -2,7 +2,7 @@
 import { malformed } from "./pseudo-file.ts";
 
 /**
- * The number in the line that starts with `name` and then a blank or a colon; `kB` after it may stand.
+ * The number in the line that starts with `name` and then a blank or a colon; `kB` may follow.
  * Null where there is no such line. Fault `malformed`, with `place` as the file's name, where it is no number.
  */
 export function numberOf(text: string, name: string, place: string): number | null {

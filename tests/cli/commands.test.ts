@@ -51,7 +51,7 @@ function table(rows: readonly Row[]): void {
 
 describe("help and version", () => {
   table([
-    { args: ["--help"], code: 0, stdout: ["mem-agent: gives memory back", /^ {2}memcgstatus +every cgroup/m] },
+    { args: ["--help"], code: 0, stdout: ["mem-agent: gives back memory", /^ {2}memcgstatus +every cgroup/m] },
     { args: ["-h"], code: 0, stdout: ["Usage  mem-agent COMMAND"] },
     { args: ["--version"], code: 0, stdout: [`mem-agent ${version}`] },
     { args: ["-v"], code: 0, stdout: [`mem-agent ${version}`] },
@@ -80,7 +80,7 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["status", "--dry-run"], code: 2, stderr: ["--dry-run is a flag of serve, run memcg"] },
     { args: ["sevre"], code: 2, stderr: ['unknown command "sevre"', '"serve"'] },
     { args: ["xyzzy"], code: 2, stderr: ['unknown command "xyzzy"', "serve, status"] },
-    { args: ["--json", "status"], code: 2, stderr: ['unknown flag "--json"', "behind"] },
+    { args: ["--json", "status"], code: 2, stderr: ['unknown flag "--json"', "follow it"] },
     { args: ["config", "chekc"], code: 2, stderr: ['"check"', "See: mem-agent config --help"] },
     { args: ["run"], code: 2, stderr: [/^ {2}memcg +age/m, /^ {2}compact +compact/m] },
     { args: ["status", "--jsn"], code: 2, stderr: ['"--jsn"', '"--json"'] },
@@ -91,9 +91,9 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["status", "--addr", "run/x.sock"], code: 2, stderr: ["--addr", "absolute path"] },
     { args: ["memcgstatus", "--sort", "colt"], code: 2, stderr: ['"colt"', '"cold"', "path, cold, evicted, size"] },
     { args: ["memcgstatus", "--top", "0"], code: 2, stderr: ['--top "0"'] },
-    { args: ["memcgstatus", "--path", "/a/../b"], code: 2, stderr: ["no path of a cgroup"] },
+    { args: ["memcgstatus", "--path", "/a/../b"], code: 2, stderr: ["not a cgroup path"] },
     { args: ["explain"], code: 2, stderr: ["CGROUP is missing"] },
-    { args: ["explain", "/a/../b"], code: 2, stderr: ["no path of a cgroup"] },
+    { args: ["explain", "/a/../b"], code: 2, stderr: ["not a cgroup path"] },
     { args: ["history", "--since", "2w"], code: 2, stderr: ['--since "2w"', "30m or 2h"] },
     { args: ["memcgset"], code: 2, stderr: ["nothing to set", "--memcg-period-secs", "--memcg-add"] },
     { args: ["memcgset", "--save"], code: 2, stderr: ["nothing to set"] },
@@ -111,7 +111,7 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["serve", "--memcg-cgroups", "path=/a,periodsecs=3"], code: 2, stderr: ["period-secs"] },
     { args: ["serve", "--addr", "tcp://1"], code: 2, stderr: ["--addr"] },
     { args: ["completions"], code: 2, stderr: [/^ {2}bash +for bash/m, /^ {2}fish /m] },
-    { args: ["metrics", "--rules", "--dashboard"], code: 2, stderr: ["one of them"] },
+    { args: ["metrics", "--rules", "--dashboard"], code: 2, stderr: ["not both"] },
     { args: ["doctor", "--adr", "/x"], code: 2, stderr: ['"--addr"'] },
   ]);
 
@@ -171,7 +171,7 @@ describe("status commands", () => {
     // Where the original has it.
     { args: ["--addr", "unix:///nowhere/s", "status"], code: 3, stderr: ["mem-agent status: ", "/nowhere/s"] },
     { args: ["--addr=/nowhere/s", "run", "compact"], code: 3, stderr: ["mem-agent run compact: ", "/nowhere/s"] },
-    { args: ["--addr", "/nowhere/s"], code: 2, stderr: ['unknown flag "--addr"', "stand behind it"] },
+    { args: ["--addr", "/nowhere/s"], code: 2, stderr: ['unknown flag "--addr"', "follow it"] },
     { args: ["memcgstatus"], code: 0, stdout: [/^CGROUP\t.*\tRULE$/m, "/weird/\\u001b[31mred\\n数据"] },
     { args: ["memcgstatus", "--sort", "size", "--top", "1"], code: 0, stdout: ["docker", "1 of 4 targets"] },
     { args: ["memcgstatus", "--path", "/init.*", "--long"], code: 0, stdout: ["untouched for 33 min", "EIO"] },

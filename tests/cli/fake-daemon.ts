@@ -167,7 +167,7 @@ export class FakeDaemon implements DaemonFace {
   }
 
   async giveback(request: GivebackRequest): Promise<GivebackReport> {
-    if (this.busy) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
+    if (this.busy) throw new Fault("busy", "cannot give back: a giveback is already under way; wait for it");
     this.asked.push({ ask: "giveback", with: request });
     return Promise.resolve(givebackReport);
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { sourceFiles } from "./source-tree.ts";
-import { isVagueName, wordingViolations } from "./wording-rules.ts";
+import { giveawayViolations, isVagueName, wordingViolations } from "./wording-rules.ts";
 
 // The checks' own rows hold what they forbid.
 const files = sourceFiles("build.ts", "src/**/*.ts", "tests/**/*.ts", "tests/**/*.mjs").filter(
@@ -12,6 +12,15 @@ describe("the sources", () => {
   test("hold nothing unfinished, switched off or nameless", () => {
     expect(files.length).toBeGreaterThan(0);
     const found = files.flatMap(({ path, text }) => wordingViolations(text).map((where) => `${path}:${where}`));
+    expect(found).toEqual([]);
+  });
+
+  test("and the manual read as a native engineer writes", () => {
+    const texts = sourceFiles("README.md", "build.ts", "src/**/*.{ts,md,sh,yml,json}");
+    expect(texts.length).toBeGreaterThan(100);
+    const found = texts.flatMap(({ path, text }) =>
+      giveawayViolations(text, path.endsWith(".md")).map((where) => `${path}:${where}`),
+    );
     expect(found).toEqual([]);
   });
 
@@ -46,4 +55,23 @@ test.each([
   ["src/agent/commonest.ts", false],
 ])("%s is vague: %p", (path, vague) => {
   expect(isVagueName(path)).toBe(vague);
+});
+
+test.each([
+  ["where a lock is to be had", false, "available"],
+  ["the unit leaves away every right", false, "drops"],
+  ["says what mends the rest", false, "fix"],
+  ["nothing changed: already set", false, "already set"],
+  ["reads it anew", false, "again"],
+  ["Whoever may open the socket", false, "who"],
+  ["where mem-agent stands", false, "is"],
+  ["memory.reclaim stands in for lru_gen, * stands for one level", false, null],
+  ["Memory that is touched every few minutes stays.", true, "name the thing"],
+  ["- Much of what is evicted comes back.", true, "name the thing"],
+  ["it says what is missing, and what to do", true, null],
+  ["// Memory that is touched every few minutes stays.", false, null],
+])("%s", (line, isProse, why) => {
+  const found = giveawayViolations(`first\n${line}\n`, isProse);
+  if (why === null) expect(found).toEqual([]);
+  else expect(found[0]).toMatch(new RegExp(`^2: .*${why}`));
 });

@@ -294,7 +294,7 @@ export class Compactor {
   #warn({ error }: CompactRunReport): void {
     const { warnings } = this.#options;
     if (error === null) warnings.clear(failedWarning);
-    else warnings.raise(failedWarning, `cannot compact memory: ${error}; it is tried again when it is due`, null);
+    else warnings.raise(failedWarning, `cannot compact memory: ${error}; it will be tried again when one is due`, null);
   }
 
   /** Why a run now would compact if the system is quiet, null where it would not. */

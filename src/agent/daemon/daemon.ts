@@ -62,7 +62,7 @@ const goneWarning = "config_gone";
  * time before it counts.
  */
 const doubtMs = 1000;
-/** How often a save begins anew because the file changed under it. */
+/** How often a save starts over because the file changed under it. */
 const saveAttemptsMax = 5;
 
 /** Somebody asked for it, or the daemon looked by itself. */
@@ -388,7 +388,7 @@ export class Daemon implements DaemonFace {
       const gone = text === null && this.#loaded !== null;
       const before = this.#agent.live.file;
       this.#loaded = text === null ? null : this.#now();
-      const mended = this.#fileProblems.length > 0;
+      const wasWrong = this.#fileProblems.length > 0;
       this.#fileProblems = [];
       this.#agent.warnings.clear(fileWarning);
       if (text !== null) this.#agent.warnings.clear(goneWarning);
@@ -399,7 +399,7 @@ export class Daemon implements DaemonFace {
       this.#adopt(merged);
       const count = merged.changes.length;
       // Looks of our own that find nothing new are nobody's news.
-      if (count > 0 || mended || why === "asked") {
+      if (count > 0 || wasWrong || why === "asked") {
         log.info(text !== null ? "settings file read" : gone ? "settings file gone" : "no settings file", {
           file,
           changes: count,
@@ -431,7 +431,7 @@ export class Daemon implements DaemonFace {
     return new Date(this.#options.clock.wallMs()).toISOString();
   }
 
-  /** One settings change after the other, whoever asks. */
+  /** One settings change after the other, from any client. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(work);
     this.#turn = result.catch(() => null);

@@ -13,7 +13,7 @@ export interface BackendChoice {
   readonly why: string;
 }
 
-/** Before mending, what `mendPrerequisites` can mend counts as usable; afterwards only what is. */
+/** Before `mendPrerequisites` ran, what it can fix counts as usable; afterwards only what is. */
 export type JudgedWhen = "before_mending" | "after_mending";
 
 /** True when lru_gen works, or will once debugfs is mounted and it is switched on. */

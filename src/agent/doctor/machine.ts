@@ -49,7 +49,7 @@ function judgePressureWindow({ triggerWindowMs }: DoctorFacts, pressure: Prerequ
 
 function judgeCgroupPressure({ cgroupPressure }: DoctorFacts, prerequisites: PrerequisiteFacts): Found {
   if (prerequisites.pressure.state === "absent") return { state: "info", observed: "none without pressure" };
-  if (cgroupPressure === null) return { state: "info", observed: "there is no cgroup to look at" };
+  if (cgroupPressure === null) return { state: "info", observed: "there is no cgroup to check" };
   const { path, source } = cgroupPressure;
   if (source === path) return { state: "ok", observed: "each cgroup has its own" };
   const standIn = source === "system" ? "the whole system's" : `that of ${source}`;
@@ -132,7 +132,7 @@ function judgeReadAhead({ readAhead }: DoctorFacts): Found {
   if (kib <= readAheadKibMax) return { state: "ok", observed };
   return {
     state: "warning",
-    observed: `${observed}: each start and many a command reads up to 100 MiB of it into the page cache`,
+    observed: `${observed}: each start and many commands read up to 100 MiB of it into the page cache`,
     remedy: `ACTION=="add|change", KERNEL=="${disk}", ATTR{queue/read_ahead_kb}="128" (in /etc/udev/rules.d/60-read-ahead.rules)`,
   };
 }

@@ -102,7 +102,7 @@ interface LruGenCase {
   readonly needed: boolean;
   /** What a shortcoming is: a failure only where nothing stands in for lru_gen. */
   readonly bad: CheckState;
-  /** What something is that the agent mends when it starts. */
+  /** The state of what the agent fixes when it starts. */
   readonly mendable: CheckState;
 }
 
@@ -226,7 +226,7 @@ function checkCompaction(facts: PrerequisiteFacts, needed: boolean): Check {
   });
 }
 
-/** Judges what was seen: every check, in the order in which a person would mend them. Pure. */
+/** Judges what was seen: every check, in the order in which a person would fix them. Pure. */
 export function judgePrerequisites(
   facts: PrerequisiteFacts,
   settings: PrerequisiteSettings,
@@ -252,12 +252,12 @@ export function problemOf(check: Check): string {
   return `${check.title}: ${check.observed}${check.remedy === null ? "" : `; ${check.remedy}`}`;
 }
 
-/** What was mended is said here. */
+/** What was fixed is logged here. */
 export type PrerequisiteLog = Pick<Logger, "info" | "warn">;
 
 /**
  * Mounts debugfs where it is not mounted and switches lru_gen on (7) where it is off, and says so in the log, then looks
- * again. Does nothing for a feature that is disabled, or where memory_reclaim was asked for. With `look` nothing is mended.
+ * again. Does nothing for a feature that is disabled, or where memory_reclaim was asked for. With `look` nothing is fixed.
  *
  * @returns what was found afterwards, and the backend that follows from it (null with memcg disabled).
  * @throws Fault `missing` with one problem for each prerequisite that an enabled feature lacks.
@@ -266,9 +266,9 @@ export function meetPrerequisites(
   root: string,
   settings: PrerequisiteSettings,
   log: PrerequisiteLog,
-  mending: "mend" | "look" = "mend",
+  fixing: "fix" | "look" = "fix",
 ): { readonly facts: PrerequisiteFacts; readonly choice: BackendChoice } {
-  const facts = mending === "mend" ? mendPrerequisites(root, settings, log) : readPrerequisiteFacts(root);
+  const facts = fixing === "fix" ? mendPrerequisites(root, settings, log) : readPrerequisiteFacts(root);
   const problems = judgePrerequisites(facts, settings, "after_mending")
     .filter((check) => check.state === "failure" && check.needed)
     .map(problemOf);
@@ -281,7 +281,7 @@ export function meetPrerequisites(
 
 /**
  * Mounts debugfs where it is not mounted, switches lru_gen on where it is off, says so in the log, and returns what is
- * there now. What cannot be mended is logged and left to the judge.
+ * there now. What cannot be fixed is logged and left to the judge.
  */
 export function mendPrerequisites(
   root: string,

@@ -41,7 +41,7 @@ export interface Reach {
 
 export interface Backend extends Disposable {
   readonly name: BackendName;
-  /** Reads every target anew into the registry. `identify` also checks inodes: at the start of a run. */
+  /** Reads every target again into the registry. `identify` also checks inodes: at the start of a run. */
   look(identify: boolean): void;
   /** No look is due soon: what was kept for the next one may go. */
   rest(): void;

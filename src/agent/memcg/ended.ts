@@ -333,7 +333,7 @@ class EndedEviction {
     return this.#tools.swapFreePages() === 0 || this.#tools.bounds.swapRoomPages(this.#units.cgroup) === 0;
   }
 
-  /** Whether what lives there stalled since the last run, and begins to count anew. */
+  /** Whether what lives there stalled since the last run, and starts counting from zero. */
   #hasStalled(limitPercent: number): boolean {
     const units = this.#units;
     const now = this.#tools.pressure.freshWithChildren(units.cgroup);

@@ -8,7 +8,7 @@ import type { TargetState } from "./registry.ts";
 
 export interface FreedReading {
   readonly stolenPages: number;
-  /** What stands in `stolenPages` is ours alone: growth between batches belongs to them. */
+  /** `stolenPages` is ours alone: growth between batches belongs to them. */
   readonly apart: boolean;
   /** What all reclaim of the machine took, by type; null where only file pages are asked for. */
   readonly machine: Freed | null;

@@ -46,7 +46,7 @@ export class LruGenBackend implements Backend {
 
   look(identify: boolean): void {
     if (identify) this.#registry.beginScan();
-    // Whoever is not shown any more has no generations.
+    // A target that is no longer shown has no generations.
     else for (const target of this.#registry.targets()) target.generationCount = 0;
     let cgroup: CgroupState | null = null;
     let path: string | null = null;
@@ -195,7 +195,7 @@ function copyGenerations(from: LruGenGenerations, count: number, target: TargetS
 
 function goneOrNull(target: TargetState): Fault | null {
   if (target.generationCount > 0) return null;
-  return new Fault("vanished", `cannot age ${target.cgroup.path}: it was removed; nothing is to be done`);
+  return new Fault("vanished", `cannot age ${target.cgroup.path}: it was removed; nothing to do`);
 }
 
 /** Who has most pages takes most of the time that a write took: the kernel does not say how long each of them did. */

@@ -74,7 +74,7 @@ export class MachineryKeeper {
     return this.#why;
   }
 
-  /** Somebody wants memcg to run: what the machine lacks may be mended once more. */
+  /** Somebody wants memcg to run: what the machine lacks may be fixed once more. */
   allowMending(): void {
     this.#mayMend = true;
   }
@@ -111,10 +111,10 @@ export class MachineryKeeper {
     if (isLruGenOn(this.#mask)) {
       if (this.#offRuns === null) return;
       this.#offRuns = null;
-      // Whoever switched it on wants it used: debugfs, should it have gone meanwhile, is mounted again.
+      // It was switched on to be used: debugfs, should it have gone meanwhile, is mounted again.
       this.allowMending();
       this.close();
-      // The kernel sorted all pages anew, and not by age.
+      // The kernel sorted all pages again, and not by age.
       this.#options.registry.restart();
       return;
     }
@@ -133,10 +133,10 @@ export class MachineryKeeper {
     const { root, clock, log, events, registry } = this.#options;
     const { cgroups: _, ...memcg } = settings.memcg;
     const needs = { memcg: { ...memcg, disabled: false }, compact: settings.compact };
-    const mending = this.#mayMend ? "mend" : "look";
-    // Once: what could not be mended is not tried, and told, in each period.
+    const fixing = this.#mayMend ? "fix" : "look";
+    // Once: what could not be fixed is not tried and logged in each period.
     this.#mayMend = false;
-    const { choice, facts } = meetPrerequisites(root, needs, log, mending);
+    const { choice, facts } = meetPrerequisites(root, needs, log, fixing);
     const tree = readCgroupTree(root);
     const pageBytes = kernelPageBytes();
     this.#mask = facts.lruGenMask;

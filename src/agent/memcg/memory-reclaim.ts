@@ -1,5 +1,5 @@
 /**
- * memory.reclaim of cgroup v2 as the way to evict, where lru_gen is not to be had. There are no ages: what core/reclaim.ts
+ * memory.reclaim of cgroup v2 as the way to evict, where lru_gen is not available. There are no ages: what core/reclaim.ts
  * makes of the lists and of what comes back stands in for them. Each cgroup is one target on node 0, since the file knows
  * no nodes.
  */
@@ -16,7 +16,7 @@ import type { AgingOutcome, Backend, EvictPlan, Plan, PlanFacts, Reach } from ".
 import { isThere, type CgroupState, type MemcgRegistry, type TargetState } from "./registry.ts";
 
 const onlyNode = 0;
-/** The pages of a cgroup stand as one generation, whose number says nothing. */
+/** The pages of a cgroup count as one generation, whose number says nothing. */
 const onlySeq = 0;
 /** The kernel nests cgroups without limit; a walk of ours does not. */
 const depthMax = 128;

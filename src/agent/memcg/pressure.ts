@@ -303,7 +303,7 @@ export class EvictionGuards implements Disposable {
     this.#guards.set(target, guard);
   }
 
-  /** Arms triggers for a watched target, as far as there are descriptors. Whoever is done with one batch needs none. */
+  /** Arms triggers for a watched target, as far as there are descriptors. A target that is done after one batch needs none. */
   arm(target: TargetState): void {
     const guard = this.#guards.get(target);
     this.#armedAllowed ??= armedAllowed();

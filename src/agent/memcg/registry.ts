@@ -239,9 +239,9 @@ export class CgroupState {
   id: string;
   targets: TargetState[] = [];
   #children: Set<CgroupState> | null = null;
-  /** Where its stall is read: its own path, a parent's, "system", or null where nothing is to be had. */
+  /** Where its stall is read: its own path, a parent's, "system", or null where none can be read. */
   pressureSource: string | null = null;
-  /** Made once: readings that are made anew in each run would lie between what is thrown away. */
+  /** Made once: readings that are allocated in each run would lie between what is thrown away. */
   readonly #window: Window = { atMs: 0, self: { memoryUs: null, ioUs: null }, children: null };
   #windowBegun = false;
   windowPercent: number | null = null;

@@ -77,7 +77,7 @@ export interface MemcgRunOutcome {
   readonly endedPages: number;
 }
 
-/** Runs what is due. Throws only when there is no snapshot to be had; a target that fails ends with `error`. */
+/** Runs what is due. Throws only where no snapshot can be taken; a target that fails ends with `error`. */
 export async function runMemcg(machinery: MemcgMachinery, order: MemcgRunOrder): Promise<MemcgRunOutcome> {
   const run = new MemcgRun(machinery, order);
   try {
@@ -305,7 +305,7 @@ class MemcgRun {
     return decision.sample ? { ...plan, pages: decision.pages, endsWith: "sampled" } : plan;
   }
 
-  /** Whoever used the CPU since the last run is busy; a cgroup of which that cannot be known counts as busy. */
+  /** A cgroup that used the CPU since the last run is busy; one whose CPU time is unknown counts as busy. */
   #noteCpu(targets: readonly TargetState[]): void {
     const { root, tree, clock } = this.#machinery;
     // Of what is smaller than a sample all goes at once: nobody asks whether it is idle.

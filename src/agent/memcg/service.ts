@@ -25,7 +25,7 @@ import { coldSum, runReport, targetStatus } from "./status.ts";
 import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "../status.ts";
 import type { Warnings } from "../warnings.ts";
 
-/** A status call reads the kernel's numbers anew unless it did so this short a time ago. */
+/** A status call reads the kernel's numbers again unless it did so this short a time ago. */
 const freshMs = 1000;
 /** How soon a feature that failed is tried again, at the latest. */
 const healMsMax = 60_000;
@@ -195,7 +195,8 @@ export class MemcgService {
       const message = "cannot evict: memcg is disabled; `mem-agent memcgset --memcg-disabled false` enables it";
       throw new Fault("invalid", message);
     }
-    if (this.#givingBack !== null) throw new Fault("busy", "cannot give back: that is under way already; wait for it");
+    if (this.#givingBack !== null)
+      throw new Fault("busy", "cannot give back: a giveback is already under way; wait for it");
     const begun = this.#giveback(request);
     this.#givingBack = begun
       .then(({ over }) => over)

@@ -33,7 +33,7 @@ export async function complete(program: Command, words: readonly string[], addr:
   return 0;
 }
 
-/** What may stand where the last of the words is. */
+/** What the last of the words may be. */
 export async function candidates(
   entries: readonly CompletionEntry[],
   line: readonly string[],

@@ -29,7 +29,7 @@ export interface CompletionFlag {
   readonly value: CompletionValue;
 }
 
-/** One command or group of commands: what can stand behind its words. */
+/** One command or group of commands: what can follow its words. */
 export interface CompletionEntry {
   /** `["config", "check"]`; empty for the program itself. */
   readonly words: readonly string[];

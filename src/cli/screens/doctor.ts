@@ -50,7 +50,7 @@ function checkLines(check: Check, titleColumns: number, terminal: Terminal): str
     `${state}${padText(check.title, titleColumns, "left")}${first}`,
     ...rest.map((line) => `${indent}${line}`),
   ];
-  // A remedy is there to be copied: it is never broken, but stands further left where it is long.
+  // A remedy is there to be copied: it is never broken, but starts further left where it is long.
   for (const line of check.remedy?.split("\n") ?? []) {
     const text = `${remedyMark}${escapeControls(line)}`;
     const fits = room === null || textWidth(text) <= room;

@@ -12,5 +12,5 @@ export function changeLines(answer: ChangeAnswer): string[] {
     ({ key, from, to }) => `${escapeControls(key)}: ${fieldText(from)} -> ${fieldText(to)}`,
   );
   const saved = answer.saved === null ? [] : [`saved in ${escapeControls(answer.saved)}`];
-  return [...(changes.length > 0 ? changes : ["nothing changed: it is so already"]), ...saved];
+  return [...(changes.length > 0 ? changes : ["nothing changed: already set"]), ...saved];
 }

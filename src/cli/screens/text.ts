@@ -29,7 +29,7 @@ export function cutText(text: string, columns: number, where: "middle" | "end"):
 const unitBlank = / (?=(?:[KMGTP]?i?B|s|min|h|d|%)(?:[\s,;:()]|$))/g;
 const unbroken = "\u00a0";
 
-/** Words broken into lines of at most `columns`; a word that is wider stands alone. */
+/** Words broken into lines of at most `columns`; a wider word gets a line of its own. */
 export function wrapText(text: string, columns: number): string[] {
   const wrapped = Bun.wrapAnsi(text.replace(unitBlank, unbroken), columns);
   return wrapped.replaceAll(unbroken, " ").split("\n");

@@ -152,7 +152,7 @@ function pastLine(shownMs: number, nowMs: number): string {
   return `At ${clock}, ${spanText(Math.round((nowMs - shownMs) / 1000))} ago; → goes forth`;
 }
 
-/** The time below which the charts stand, with a mark where the arrow keys have stepped to. */
+/** The time axis above the charts, with a mark where the arrow keys have stepped to. */
 function axisLine(spanMs: number, columns: number, stepsBack: number, terminal: Terminal): string {
   const from = `${shortSpanText(spanMs / 1000)} ago`;
   const at = columns - 1 - stepsBack;

@@ -97,9 +97,13 @@ async function askDaemon(addr: string): Promise<Found> {
   } catch (error) {
     if (error instanceof NoDaemon && !(error instanceof NoMemAgent))
       return { state: "info", observed: `none runs at ${addr}` };
-    if (isFault(error, "denied")) return { state: "info", observed: `what listens at ${addr} may not be asked` };
+    if (isFault(error, "denied")) return { state: "info", observed: `no permission to ask the daemon at ${addr}` };
     const remedy = "systemctl restart mem-agent (or end the process that listens there)";
-    return { state: "warning", observed: `what listens at ${addr} does not answer: ${messageOf(error)}`, remedy };
+    return {
+      state: "warning",
+      observed: `the program that listens at ${addr} does not answer: ${messageOf(error)}`,
+      remedy,
+    };
   }
 }
 

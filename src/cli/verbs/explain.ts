@@ -13,7 +13,7 @@ export async function explain(invocation: Invocation): Promise<number> {
   const path = normalizePath(text);
   if (path === null) {
     throw new Failure(exitCodes.usage, [
-      `${JSON.stringify(text)} is no path of a cgroup; give one such as /system.slice`,
+      `${JSON.stringify(text)} is not a cgroup path; give one such as /system.slice`,
     ]);
   }
   const memcg = await ask(invocation, "memcgStatus");

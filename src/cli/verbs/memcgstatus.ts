@@ -29,7 +29,7 @@ function pathFilter(text: string | null): TargetFilter["path"] {
   if (text === null) return null;
   const path = normalizePath(text);
   if (path === null) {
-    throw new Failure(exitCodes.usage, [`--path ${JSON.stringify(text)} is no path of a cgroup; give /a/b or /a/*`]);
+    throw new Failure(exitCodes.usage, [`--path ${JSON.stringify(text)} is not a cgroup path; use /a/b or /a/*`]);
   }
   const glob = compileGlob(path);
   return {

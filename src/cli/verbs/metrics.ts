@@ -5,7 +5,7 @@ import { writeOut } from "../output.ts";
 
 export async function metrics(invocation: Invocation): Promise<number> {
   const [dashboard, rules] = [isOn(invocation, "dashboard"), isOn(invocation, "rules")];
-  if (dashboard && rules) throw new Failure(exitCodes.usage, ["--dashboard and --rules: one of them at a time"]);
+  if (dashboard && rules) throw new Failure(exitCodes.usage, ["use --dashboard or --rules, not both"]);
   writeOut(await textFor(invocation, dashboard, rules));
   return exitCodes.done;
 }

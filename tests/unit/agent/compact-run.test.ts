@@ -301,7 +301,7 @@ describe("a process that fails", () => {
     const running = compactor.run(settings, { asked: true });
     children.last.end("exit 1");
     await running;
-    expect(raised).toEqual(["compact_failed: cannot compact memory: exit 1; it is tried again when it is due"]);
+    expect(raised).toEqual(["compact_failed: cannot compact memory: exit 1; it will be tried again when one is due"]);
     expect(cleared).not.toContain("compact_failed");
     await run({}, true);
     expect(cleared).toContain("compact_failed");

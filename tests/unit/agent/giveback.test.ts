@@ -190,7 +190,7 @@ describe("giving back", () => {
     expect(outcome.filePages).toBe(0);
     expect(leftPages(outcome)).toEqual({ deadline: 200_000 });
     expect(serving.service.running).toBe(true);
-    expect(await giveback(serving, 1000).then(() => "", messageOf)).toContain("under way already");
+    expect(await giveback(serving, 1000).then(() => "", messageOf)).toContain("already under way");
     write.resolve();
     await serving.service.givenBack();
     expect(serving.service.running).toBe(false);
@@ -232,7 +232,7 @@ describe("giving back", () => {
     kernel.add("/a", cold);
     const serving = new Serving(kernel);
     const first = giveback(serving, 60_000);
-    expect(await giveback(serving, 60_000).then(() => "", messageOf)).toContain("under way already");
+    expect(await giveback(serving, 60_000).then(() => "", messageOf)).toContain("already under way");
     await first;
     serving.apply({ disabled: true });
     expect(await giveback(serving, 60_000).then(() => "", messageOf)).toContain("memcg is disabled");

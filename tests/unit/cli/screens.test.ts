@@ -79,7 +79,7 @@ test("compactstatus says that a dry run compacts nothing", () => {
 test("memcgstatus --long says what the reason means", () => {
   const status = memcgStatus([target("/a", { last_end: "protected" })]);
   const lines = renderMemcgStatus(status, everything, { long: true }, plainTerminal);
-  expect(lines.join("\n")).toContain("protected: what is left is under memory.min or memory.low");
+  expect(lines.join("\n")).toContain("protected: the rest is protected by memory.min or memory.low");
 });
 
 describe("whose pressure stands in", () => {
