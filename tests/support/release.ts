@@ -30,7 +30,7 @@ const compressionLevel = 19;
 const fileMode = 0o644;
 const programMode = 0o755;
 
-/** `mem-agent-0.1.0-linux-x64-glibc` */
+/** `mem-agent-0.2.0-linux-x64-glibc` */
 export function releaseName(target: BuildTarget): string {
   return `mem-agent-${version}-linux-${target.arch}-${target.libc}`;
 }
