@@ -61,15 +61,15 @@ test.each([
   ["where a lock is to be had", false, "available"],
   ["the unit leaves away every right", false, "drops"],
   ["says what mends the rest", false, "fix"],
-  ["nothing changed: already set", false, "already set"],
+  ["nothing changed: it is so already", false, "already set"],
   ["reads it anew", false, "again"],
   ["Whoever may open the socket", false, "who"],
   ["where mem-agent stands", false, "is"],
   ["memory.reclaim stands in for lru_gen, * stands for one level", false, null],
-  ["Memory that is touched every few minutes stays.", true, "name the thing"],
+  ["What is touched every few minutes stays.", true, "name the thing"],
   ["- Much of what is evicted comes back.", true, "name the thing"],
   ["it says what is missing, and what to do", true, null],
-  ["// Memory that is touched every few minutes stays.", false, null],
+  ["// What is touched every few minutes stays.", false, null],
 ])("%s", (line, isProse, why) => {
   const found = giveawayViolations(`first\n${line}\n`, isProse);
   if (why === null) expect(found).toEqual([]);
