@@ -117,6 +117,7 @@ async function main(args: readonly string[]): Promise<number> {
   rmSync(draft);
   writeFileSync(join(folder, "SHA256SUMS"), (await Promise.all(packing)).join(""));
   console.log("dist/release/SHA256SUMS");
+  console.log("The tests run the files for x64 with glibc. Those for arm64 and musl were built and never tested.");
   return 0;
 }
 

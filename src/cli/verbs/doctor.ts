@@ -111,7 +111,9 @@ function describeBinary(): Found {
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
   const libc = header.glibcVersionRuntime === undefined ? "musl" : `glibc ${header.glibcVersionRuntime}`;
   const parts = [`mem-agent ${version}`, ownPath(), process.arch, libc, `Bun ${Bun.version}`];
-  return { state: "info", observed: parts.join(", ") };
+  // The guest tests run on x64 with glibc alone.
+  const tested = process.arch === "x64" && libc !== "musl";
+  return { state: "info", observed: `${parts.join(", ")}${tested ? "" : "; never tested on this machine and libc"}` };
 }
 
 function ownPath(): string {
