@@ -1,4 +1,5 @@
 /** The metrics of many guests as one Prometheus text: each sample gets the label `guest`. Pure. */
+import { escapeControls } from "../../base/log-line.ts";
 import type { Gathered } from "./gather.ts";
 
 interface Family {
@@ -65,5 +66,5 @@ function addText(families: Map<string, Family>, text: string, label: string): vo
 }
 
 function labelValue(value: string): string {
-  return value.toWellFormed().replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
+  return escapeControls(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"');
 }

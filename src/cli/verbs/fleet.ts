@@ -1,4 +1,5 @@
 /** `fleet`: many guests at once, seen from their host; `fleet giveback` has all of them give back. */
+import { jsonText } from "../../base/log-line.ts";
 import { parseSpan } from "../../base/units.ts";
 import { fleetMetrics } from "../fleet/metrics.ts";
 import { type Gathered, gather, worstExit } from "../fleet/gather.ts";
@@ -62,7 +63,7 @@ async function watch(invocation: Invocation, guests: readonly FleetGuest[], time
   const shown = isOn(invocation, "json") ? { ...invocation, terminal: plainTerminal } : invocation;
   return liveScreen(shown, watchMs, async (terminal) => {
     const { report } = await look(guests, sortOf(invocation), timeoutMs);
-    if (isOn(invocation, "json")) return [JSON.stringify(report)];
+    if (isOn(invocation, "json")) return [jsonText(report)];
     // Titles, sum, what is wrong, and the line below.
     const rowsMax = terminal.rows === null ? null : terminal.rows - 5;
     const lines = renderFleet(report, Date.now(), terminal, rowsMax);
