@@ -19,6 +19,8 @@ export interface CgroupTree {
   readonly version: 1 | 2;
   /** Mount point of the memory hierarchy, such as `/sys/fs/cgroup`. */
   readonly memoryMount: string;
+  /** Folder of the hierarchy that is mounted there, `/` for the whole of it. */
+  readonly memoryRoot: string;
   /** Mount point of the tree with pressure files, null where there is none. */
   readonly pressureMount: string | null;
 }
@@ -48,16 +50,29 @@ export interface CgroupProbe {
 
 /** Null where no memory hierarchy is mounted. */
 export function findCgroupTree(mounts: readonly Mount[], probe: CgroupProbe): CgroupTree | null {
-  const unified = bestMount(mounts, (mount) => mount.fileSystem === "cgroup2");
-  const memory = bestMount(mounts, (mount) => isV1(mount) && mount.superOptions.includes("memory"));
-  if (memory !== null) {
-    const pressureMount = v1PressureMount(mounts, unified, probe);
-    return { version: 1, memoryMount: memory.mountPoint, pressureMount };
+  const visible = visibleMounts(mounts);
+  const unified = bestFirst(visible.filter((mount) => mount.fileSystem === "cgroup2"));
+  const [memory] = bestFirst(visible.filter((mount) => isV1(mount) && mount.superOptions.includes("memory")));
+  if (memory !== undefined) {
+    const pressureMount = v1PressureMount([...unified, ...visible.filter(isV1)], probe);
+    return { version: 1, memoryMount: memory.mountPoint, memoryRoot: memory.root, pressureMount };
   }
-  if (unified === null) return null;
-  const controllers = probe.controllers(unified.mountPoint).trim().split(" ");
-  if (!controllers.includes("memory")) return null;
-  return { version: 2, memoryMount: unified.mountPoint, pressureMount: unified.mountPoint };
+  const tree = unified.find(({ mountPoint }) => probe.controllers(mountPoint).trim().split(" ").includes("memory"));
+  if (tree === undefined) return null;
+  return { version: 2, memoryMount: tree.mountPoint, memoryRoot: tree.root, pressureMount: tree.mountPoint };
+}
+
+/**
+ * What is mounted where the tree was found: another mount there, or none, is another identity. Null where it cannot be
+ * told.
+ */
+export function cgroupMountIdentity(root: string, tree: CgroupTree): string | null {
+  try {
+    const stats = statSync(under(root, tree.memoryMount), { throwIfNoEntry: false });
+    return stats === undefined ? null : `${stats.dev}:${stats.ino}`;
+  } catch {
+    return null;
+  }
 }
 
 /** Path of a memory file of a cgroup, for pseudo-file.ts and node:fs. */
@@ -156,9 +171,22 @@ function cgroupPath(root: string, mount: string, path: string, file: string): Fs
   return fsPath(file === "" ? folder : `${folder}/${file}`);
 }
 
-/** The mount of the whole hierarchy if there is one, and of several the last: it hides the others. */
-function bestMount(mounts: readonly Mount[], wanted: (mount: Mount) => boolean): Mount | null {
-  return mounts.findLast((mount) => mount.root === "/" && wanted(mount)) ?? mounts.findLast(wanted) ?? null;
+/** Where the tree of version 2 belongs: cgroup_namespaces(7), systemd, and every container runtime put it there. */
+const usualMount = "/sys/fs/cgroup";
+
+/** Without those that a later mount at the same point hides. */
+function visibleMounts(mounts: readonly Mount[]): readonly Mount[] {
+  const last = new Map(mounts.map((mount) => [mount.mountPoint, mount]));
+  return mounts.filter((mount) => last.get(mount.mountPoint) === mount);
+}
+
+function rank({ root, mountPoint }: Mount): number {
+  return (root === "/" ? 0 : 2) + (mountPoint === usualMount ? 0 : 1);
+}
+
+/** The whole hierarchy before a part of it, then the usual place before others, then the older before the newer. */
+function bestFirst(mounts: readonly Mount[]): readonly Mount[] {
+  return mounts.toSorted((left, right) => rank(left) - rank(right));
 }
 
 function isV1(mount: Mount): boolean {
@@ -166,7 +194,6 @@ function isV1(mount: Mount): boolean {
 }
 
 /** With v1: the v2 tree if it has pressure files, else a controller's tree that has them. */
-function v1PressureMount(mounts: readonly Mount[], unified: Mount | null, probe: CgroupProbe): string | null {
-  const candidates = [...(unified === null ? [] : [unified]), ...mounts.filter(isV1)];
+function v1PressureMount(candidates: readonly Mount[], probe: CgroupProbe): string | null {
   return candidates.find((mount) => probe.hasFile(`${mount.mountPoint}/memory.pressure`))?.mountPoint ?? null;
 }

@@ -69,6 +69,7 @@ const letterM = 0x6d;
 const letterN = 0x6e;
 /** The kernel has 4 (MAX_NR_GENS); more than this is no lru_gen text. */
 const generationsMax = 16;
+const memcgWord = "memcg ";
 const numbersPerGeneration = 4;
 const nodesMax = 1024;
 
@@ -103,6 +104,15 @@ export class LruGenScanner {
 
   #cgroups = 0;
   #malformedLines = 0;
+  #padded = false;
+
+  /**
+   * Whether ids are the inodes of the cgroups' folders. Kernels that give small numbers instead pad them to five digits,
+   * and list the root, which is 1, first: during a visit of any cgroup the answer is known.
+   */
+  get idsAreInodes(): boolean {
+    return !this.#padded;
+  }
 
   /** Visits every well-formed cgroup in the first `length` of `bytes`. Throws only what `visit` throws. */
   scan(bytes: Uint8Array, length: number, visit: LruGenVisitor): LruGenScan {
@@ -133,6 +143,7 @@ export class LruGenScanner {
     if (bytes[start] === letterM) {
       this.#flush(visit);
       this.#name = memcgLine(bytes, start, end, this.#names);
+      if (bytes[start + memcgWord.length] === blank) this.#padded = true;
       if (this.#name < 0) this.#reject();
       return;
     }
@@ -276,8 +287,8 @@ function wordAt(bytes: Uint8Array, at: number, end: number, word: string): boole
 
 /** `memcg     2 /a/b`: the index of id and path in `names`, -1 where the line is something else. */
 function memcgLine(bytes: Uint8Array, start: number, end: number, names: NameTable): number {
-  if (!wordAt(bytes, start, end, "memcg ")) return -1;
-  const idStart = skipBlanks(bytes, start + 6, end);
+  if (!wordAt(bytes, start, end, memcgWord)) return -1;
+  const idStart = skipBlanks(bytes, start + memcgWord.length, end);
   let idEnd = idStart;
   while (idEnd < end && isDigit(bytes[idEnd])) idEnd++;
   if (idEnd === idStart || idEnd - idStart > 20 || idEnd === end || bytes[idEnd] !== blank) return -1;

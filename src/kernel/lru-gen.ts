@@ -78,12 +78,23 @@ export class LruGen implements Disposable {
     this.#writeFd = writeFd;
   }
 
+  /** Whether ids are the inodes of the cgroups' folders, as on Linux 7.2: known during a scan. */
+  get idsAreInodes(): boolean {
+    return this.#scanner.idsAreInodes;
+  }
+
   /**
    * Reads the file whole and visits each node of each cgroup. Names that were there at the last call are the same
    * string objects. Faults: `denied`, `vanished`, `io`, and what `visit` throws.
    */
   scan(visit: LruGenVisitor): LruGenScan {
     const length = this.#file.fill();
+    return this.#scanner.scan(this.#file.bytes, length, visit);
+  }
+
+  /** As `scan`, in short steps; all visits are in the last of them. */
+  *scanning(visit: LruGenVisitor): Generator<undefined, LruGenScan> {
+    const length = yield* this.#file.filling();
     return this.#scanner.scan(this.#file.bytes, length, visit);
   }
 

@@ -1,5 +1,6 @@
 /** Looks at what the agent needs of the kernel and the machine. Cheap where all is well: it runs at each start. */
 import { readCgroupTree } from "../../kernel/cgroup.ts";
+import { isInFirstCgroupNamespace } from "../../kernel/cgroup-namespace.ts";
 import { readCmdline } from "../../kernel/cmdline.ts";
 import { hasDebugfs, isDebugfsMounted, readLockdown } from "../../kernel/debugfs.ts";
 import { fileState, type FileState } from "../../kernel/file-state.ts";
@@ -22,7 +23,12 @@ export interface PrerequisiteFacts {
     readonly dacOverride: boolean;
   } | null;
   /** The hierarchy that has the memory controller; null without one. */
-  readonly cgroup: { readonly version: 1 | 2; readonly path: string } | null;
+  readonly cgroup: {
+    readonly version: 1 | 2;
+    readonly path: string;
+    /** Whether its paths are those of the machine, or a namespace's, or those of one mounted folder. */
+    readonly view: "machine" | "namespace" | "folder";
+  } | null;
   readonly pressure: { readonly state: "ok" } | { readonly state: "absent"; readonly why: PressureAbsence };
   /** Bit mask of lru_gen/enabled; null where the kernel was built without lru_gen. */
   readonly lruGenMask: number | null;
@@ -74,7 +80,10 @@ function textOrEmpty(root: string, path: string): string {
 
 function readCgroup(root: string): PrerequisiteFacts["cgroup"] {
   const tree = answer(() => readCgroupTree(root));
-  return tree === null ? null : { version: tree.version, path: tree.memoryMount };
+  if (tree === null) return null;
+  const namespaced = answer(() => isInFirstCgroupNamespace(root)) === false;
+  const view = namespaced ? "namespace" : tree.memoryRoot === "/" ? "machine" : "folder";
+  return { version: tree.version, path: tree.memoryMount, view };
 }
 
 function readDebugfs(root: string): PrerequisiteFacts["debugfs"] {

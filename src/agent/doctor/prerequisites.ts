@@ -57,7 +57,9 @@ function checkRoot(facts: PrerequisiteFacts, needed: boolean): Check {
 function checkCgroup(facts: PrerequisiteFacts, needed: boolean): Check {
   const title = "memory cgroups";
   if (facts.cgroup !== null) {
-    const { version, path } = facts.cgroup;
+    const { version, path, view } = facts.cgroup;
+    if (view !== "machine")
+      return checkOf("cgroup", title, needed, { state: wrong(needed), ...foreignPaths(facts.cgroup) });
     return checkOf("cgroup", title, needed, { state: "ok", observed: `version ${version} at ${path}` });
   }
   return checkOf("cgroup", title, needed, {
@@ -65,6 +67,24 @@ function checkCgroup(facts: PrerequisiteFacts, needed: boolean): Check {
     observed: "no hierarchy with a memory controller is mounted",
     remedy: "mount -t cgroup2 cgroup2 /sys/fs/cgroup (and remove cgroup_disable=memory from the kernel's command line)",
   });
+}
+
+/** Where the names of cgroups mean others than the kernel's files do: what is read of one would be written to another. */
+function foreignPaths({
+  version,
+  path,
+  view,
+}: NonNullable<PrerequisiteFacts["cgroup"]>): Omit<Required<Found>, "state"> {
+  if (view === "folder") {
+    return {
+      observed: `${path} shows a part of the hierarchy, and lru_gen names cgroups from its top`,
+      remedy: version === 1 ? `mount -t cgroup -o memory cgroup ${path}` : "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+    };
+  }
+  return {
+    observed: `this process is in a container's cgroup namespace: lru_gen names the host's cgroups, ${path} the container's`,
+    remedy: "--cgroupns=host (for docker run and podman run), or run it on the host itself",
+  };
 }
 
 const pressureAbsences: Readonly<Record<PressureAbsence, { observed: string; remedy: string }>> = {
@@ -290,6 +310,8 @@ export function mendPrerequisites(
 ): PrerequisiteFacts {
   const facts = readPrerequisiteFacts(root);
   if (settings.memcg.disabled || settings.memcg.backend === "memory_reclaim" || facts.lruGenMask === null) return facts;
+  // The host's switches are not a container's to turn.
+  if (facts.cgroup?.view === "namespace") return facts;
   const mounted = facts.debugfs === "not_mounted" && attempt(log, () => mountDebugfs(root), "mounted debugfs");
   const switched =
     !isLruGenOn(facts.lruGenMask) &&

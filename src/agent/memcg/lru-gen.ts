@@ -1,6 +1,7 @@
 /** The multi-gen LRU as the way to find and evict cold memory: one kept file, one snapshot for all cgroups. */
 import type { Clock } from "../../base/clock.ts";
 import { Fault, isFault } from "../../base/fault.ts";
+import { atOnce } from "../../base/turns.ts";
 import { coldAgeMs, generationsMax, planEviction, type Freed } from "../../core/eviction.ts";
 import { cgroupInode, type CgroupTree } from "../../kernel/cgroup.ts";
 import { formatAge, formatEvict, type LruGen } from "../../kernel/lru-gen.ts";
@@ -17,7 +18,7 @@ const agingTargetsMax = 64;
 const agingPagesMax = 1 << 18;
 
 /** What is needed of the kernel's file; it is disposed of with the backend. */
-export type LruGenFile = Pick<LruGen, "scan" | "write" | "rest"> & Disposable;
+export type LruGenFile = Pick<LruGen, "scanning" | "write" | "rest" | "idsAreInodes"> & Disposable;
 
 export class LruGenBackend implements Backend {
   readonly name = "lru_gen";
@@ -44,15 +45,15 @@ export class LruGenBackend implements Backend {
     this.#lruGen = lruGen;
   }
 
-  look(identify: boolean): void {
-    if (identify) this.#registry.beginScan();
-    // A target that is no longer shown has no generations.
-    else for (const target of this.#registry.targets()) target.generationCount = 0;
+  *looking(identify: boolean): Generator<undefined, void> {
+    let begun = false;
     let cgroup: CgroupState | null = null;
     let path: string | null = null;
     let seenId: string | null = null;
-    this.#ended.begin();
-    this.#lruGen.scan((id, seenPath, node, generations, count) => {
+    yield* this.#lruGen.scanning((id, seenPath, node, generations, count) => {
+      // Until all of the text is there, what the last look showed stays.
+      if (!begun) this.#begin(identify);
+      begun = true;
       if (id === offlineId) {
         path = null;
         this.#ended.removed(seenPath, filePagesOf(generations, count), () => this.#registry.nearestAbove(seenPath));
@@ -72,22 +73,33 @@ export class LruGenBackend implements Backend {
       if (target === undefined) return;
       copyGenerations(generations, count, target);
     });
+    if (!begun) this.#begin(identify);
     if (!identify) return;
+    yield;
     this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
     const nowMs = this.#clock.monotonicMs();
     this.#ended.note((cgroup) => this.#registry.cgroups.get(cgroup.path) === cgroup, nowMs);
     this.#registry.lookedMs = nowMs;
     for (const target of this.#registry.targets()) {
+      yield;
       if (target.generationCount === 0) continue;
       target.followCohort(nowMs);
     }
   }
 
-  async age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome> {
+  #begin(identify: boolean): void {
+    this.#ended.begin();
+    if (identify) this.#registry.beginScan();
+    // A target that is no longer shown has no generations.
+    else for (const target of this.#registry.targets()) target.generationCount = 0;
+  }
+
+  async age(targets: readonly TargetState[], mayAge: (target: TargetState) => boolean): Promise<AgingOutcome> {
     const aged: TargetState[] = [];
     const failed: { target: TargetState; error: unknown }[] = [];
-    for (const chunk of chunksOf(targets)) {
-      if (!goOn()) break;
+    for (const all of chunksOf(targets)) {
+      const chunk = all.filter(mayAge);
+      if (chunk.length === 0) continue;
       const startMs = this.#clock.monotonicMs();
       if ((await this.#tryToAge(chunk)) === null) {
         noteAgingTime(chunk, this.#clock.monotonicMs() - startMs);
@@ -96,7 +108,7 @@ export class LruGenBackend implements Backend {
       }
       // The first command that fails, and a signal, end the write: age the others one by one, the aged ones not again.
       const before = new Map(chunk.map((target) => [target, target.maxSeq]));
-      this.look(false);
+      atOnce(this.looking(false));
       for (const target of chunk) {
         const error = target.maxSeq === before.get(target) ? await this.#tryToAge([target]) : goneOrNull(target);
         if (error === null) aged.push(target);
@@ -154,7 +166,10 @@ export class LruGenBackend implements Backend {
   #identify(path: string, id: string): CgroupState | null {
     if (this.#registry.hasLiving(path)) return null;
     try {
-      return this.#registry.seeCgroup(path, id, cgroupInode(this.#root, this.#tree, path));
+      const inode = cgroupInode(this.#root, this.#tree, path);
+      // The folder of that name is another cgroup's: what would be read of it says nothing of this one.
+      if (this.#lruGen.idsAreInodes && id !== String(inode)) return null;
+      return this.#registry.seeCgroup(path, id, inode);
     } catch (error) {
       // What was wrong may pass: the cgroup, or its lack, is what it was.
       if (isFault(error)) return isFault(error, "vanished") ? null : this.#known(path, id);

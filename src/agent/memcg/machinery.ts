@@ -9,8 +9,9 @@
 import type { Clock } from "../../base/clock.ts";
 import { Fault } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
+import { Turns } from "../../base/turns.ts";
 import type { Settings } from "../../config/schema.ts";
-import { readCgroupTree, type CgroupTree } from "../../kernel/cgroup.ts";
+import { cgroupMountIdentity, readCgroupTree, type CgroupTree } from "../../kernel/cgroup.ts";
 import { readKernelRelease } from "../../kernel/kernel-release.ts";
 import { lruGenEnabledAll, readEnabled } from "../../kernel/lru-gen.ts";
 import { pageBytes as kernelPageBytes } from "../../system/page-size.ts";
@@ -48,6 +49,8 @@ export class MachineryKeeper {
   readonly #options: MachineryOptions;
   readonly #pace = new Pace();
   #machinery: MemcgMachinery | null = null;
+  /** What was mounted there when the tree was found. */
+  #mount: string | null = null;
   #why = "not started";
   #wanted: Settings["memcg"]["backend"] | null = null;
   #mayMend = true;
@@ -67,6 +70,12 @@ export class MachineryKeeper {
   /** Mask of lru_gen/enabled when it was last read; null before, and where there is none. */
   get lruGenMask(): number | null {
     return this.#mask;
+  }
+
+  /** Whether the tree that the machinery was made for is still mounted: without it every cgroup seems to be gone. */
+  get mounted(): boolean {
+    if (this.#machinery === null) return false;
+    return cgroupMountIdentity(this.#options.root, this.#machinery.tree) === this.#mount;
   }
 
   /** Why the backend was taken, in one line. */
@@ -93,6 +102,7 @@ export class MachineryKeeper {
       this.#offRuns = null;
       this.close();
     }
+    if (this.#machinery !== null && !this.mounted) this.#leaveMount(this.#machinery.tree.memoryMount);
     if (backend !== "memory_reclaim") this.#heedSwitch(backend);
     this.#machinery ??= this.#open(settings);
     return this.#machinery;
@@ -101,6 +111,12 @@ export class MachineryKeeper {
   close(): void {
     this.#machinery?.backend[Symbol.dispose]();
     this.#machinery = null;
+  }
+
+  /** Another mount of the tree is as good; without any the start of the run says so, until there is one again. */
+  #leaveMount(path: string): void {
+    this.#options.log.warn("the mount of the cgroups is gone or another; looking for one", { path });
+    this.close();
   }
 
   /** Somebody may have switched lru_gen off since, or on again: it is theirs to do, and ours to notice. */
@@ -138,6 +154,7 @@ export class MachineryKeeper {
     this.#mayMend = false;
     const { choice, facts } = meetPrerequisites(root, needs, log, fixing);
     const tree = readCgroupTree(root);
+    this.#mount = cgroupMountIdentity(root, tree);
     const pageBytes = kernelPageBytes();
     this.#mask = facts.lruGenMask;
     const lruGenOn = facts.lruGenMask !== null && isLruGenOn(facts.lruGenMask);
@@ -158,6 +175,7 @@ export class MachineryKeeper {
       pressure: new PressureReader(root, tree, clock),
       refaults,
       pace: this.#pace,
+      turns: new Turns(clock),
       counter: new FreedCounter(root, tree),
     };
   }

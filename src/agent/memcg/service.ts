@@ -3,6 +3,7 @@ import { secsOf } from "../../base/units.ts";
 import { within, type Clock } from "../../base/clock.ts";
 import { Fault, isFault, messageOf } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
+import { atOnce } from "../../base/turns.ts";
 import { compileRules, isMemcgOff } from "../../config/rules.ts";
 import type { MemcgSettings, Settings } from "../../config/schema.ts";
 import { endReasons, noEnds, type EndReason } from "../../core/reason.ts";
@@ -39,6 +40,8 @@ export interface MemcgServiceOptions {
   readonly events: Events;
   readonly warnings: Warnings;
   readonly settings: Settings;
+  /** The path of the agent's own cgroup, to be left alone; null where there is none. */
+  readonly ownCgroup: string | null;
   /** Age and decide everything, evict nothing. */
   readonly dryRun: boolean;
   /** Opens lru_gen's file; Faults as `LruGen.open`. */
@@ -72,7 +75,7 @@ export class MemcgService {
     this.#options = options;
     this.#saved = { bytes: 0, byteSecs: 0, atMs: options.clock.monotonicMs() };
     this.#settings = options.settings;
-    this.#registry = new MemcgRegistry(compileRules(options.settings.memcg));
+    this.#registry = new MemcgRegistry(compileRules(options.settings.memcg, options.ownCgroup));
     this.#machinery = new MachineryKeeper({ ...options, registry: this.#registry, ended: this.#ended });
     this.#ruleCheck = new RuleCheck(this.#registry, options.warnings);
     this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
@@ -123,7 +126,7 @@ export class MemcgService {
     if (before === settings.memcg) return;
     this.#ruleCheck.look(this.disabled ? [] : settings.memcg.cgroups, this.#options.clock.monotonicMs());
     if (wasDisabled && !this.disabled) this.#machinery.allowMending();
-    this.#registry.changeRules(compileRules(settings.memcg));
+    this.#registry.changeRules(compileRules(settings.memcg, this.#options.ownCgroup));
     if (!this.running) this.#registry.applyRules();
     this.#tryAgainMs = Number.NEGATIVE_INFINITY;
     if (before.backend !== settings.memcg.backend) this.#lookedMs = null;
@@ -263,6 +266,7 @@ export class MemcgService {
     const cpuBefore = process.cpuUsage();
     const outcome = await runMemcg(machinery, {
       dryRun,
+      bounded: !asked,
       isDue: (target) => asked || target.ranMs === null || isDue(this.#dueMs(target), startMs, target.periodMs),
     });
     for (const reason of endReasons) this.#ends[reason] += outcome.ends[reason];
@@ -314,6 +318,8 @@ export class MemcgService {
   #bookTimes(targets: readonly TargetState[], ranMs: number): void {
     this.#lookedMs = ranMs;
     for (const target of targets) {
+      // It is due as before.
+      if (target.unreached) continue;
       target.ranMs = ranMs;
       target.ranOrdinal = this.#ordinal;
     }
@@ -326,6 +332,7 @@ export class MemcgService {
       targets: report.targets,
       aged: report.aged,
       skipped: report.skipped,
+      ...(report.ends.unreached > 0 ? { unreached: report.ends.unreached } : {}),
       [report.dry_run ? "would_evict_bytes" : "evicted_bytes"]: anon_bytes + file_bytes,
       saved_bytes: report.saved_bytes,
       wall_secs: report.wall_secs,
@@ -339,11 +346,11 @@ export class MemcgService {
   #refresh(): void {
     const nowMs = this.#options.clock.monotonicMs();
     const machinery = this.#machinery.current;
-    if (machinery === null || this.running) return;
+    if (machinery === null || this.running || !this.#machinery.mounted) return;
     if (this.#refreshedMs !== null && nowMs - this.#refreshedMs < freshMs) return;
     this.#refreshedMs = nowMs;
     try {
-      machinery.backend.look(true);
+      atOnce(machinery.backend.looking(true));
       machinery.backend.rest();
     } catch (error) {
       if (!isFault(error)) throw error;

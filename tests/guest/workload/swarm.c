@@ -5,20 +5,26 @@
  *                                           turn, each with memory of its own while it lives; every other one leaves
  *                                           some behind when it dies. Prints `churned COUNT`.
  *   swarm make FOLDER COUNT                 makes FOLDER and so many cgroups in it. Prints `made COUNT`.
+ *   swarm fill FOLDER COUNT KIB FILE        as make, with so much page cache of FILE charged to each. Prints `filled COUNT`.
+ *   swarm namespaced CGROUP COMMAND...      joins CGROUP and runs COMMAND as a container would: in a cgroup namespace of
+ *                                           its own, with that namespace's tree at /sys/fs/cgroup.
  *   swarm doom CGROUP MIB PID               waits until CGROUP uses less than so many MiB, and removes it in that moment,
  *                                           for which it stops the process PID.
  *                                           Prints `left MIB`.
  *   swarm remove FOLDER                     removes FOLDER and the cgroups in it.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -93,6 +99,36 @@ static int make(const char *folder, unsigned long count) {
   return 0;
 }
 
+static int fill(const char *folder, unsigned long count, unsigned long kib, const char *name) {
+  char path[4096];
+  size_t bytes = kib << 10;
+  char *text = malloc(bytes);
+  int fd = open(name, O_CREAT | O_WRONLY, 0600);
+  if (text == NULL || fd < 0) fail(name);
+  memset(text, 'x', bytes);
+  make(folder, count);
+  for (unsigned long i = 0; i < count; i++) {
+    snprintf(path, sizeof path, "%s/m%lu", folder, i);
+    join(path);
+    if (pwrite(fd, text, bytes, (off_t)(i * bytes)) != (ssize_t)bytes) fail(name);
+  }
+  if (fsync(fd) != 0) fail(name);
+  printf("filled %lu\n", count);
+  return 0;
+}
+
+static int namespaced(const char *folder, char **command) {
+  mkdir(folder, 0755);
+  join(folder);
+  if (unshare(CLONE_NEWCGROUP | CLONE_NEWNS) != 0) fail("unshare");
+  if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) fail("make the mounts private");
+  if (umount2("/sys/fs/cgroup", MNT_DETACH) != 0) fail("unmount the host's tree");
+  if (mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) != 0) fail("mount the namespace's tree");
+  execvp(command[0], command);
+  fail(command[0]);
+  return 1;
+}
+
 /* Stops the process that evicts for the moment of the removal, so that it is never through with it by then. */
 static int doom(const char *folder, unsigned long mib, pid_t evictor) {
   char path[4096], text[32] = "";
@@ -133,10 +169,16 @@ int main(int argc, char **argv) {
     return churn(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
   }
   if (argc == 4 && strcmp(argv[1], "make") == 0) return make(argv[2], strtoul(argv[3], NULL, 10));
+  if (argc == 6 && strcmp(argv[1], "fill") == 0) {
+    return fill(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10), argv[5]);
+  }
+  if (argc > 3 && strcmp(argv[1], "namespaced") == 0) return namespaced(argv[2], argv + 3);
   if (argc == 5 && strcmp(argv[1], "doom") == 0) {
     return doom(argv[2], strtoul(argv[3], NULL, 10), (pid_t)strtoul(argv[4], NULL, 10));
   }
   if (argc == 3 && strcmp(argv[1], "remove") == 0) return remove_all(argv[2]);
-  fprintf(stderr, "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | doom CGROUP MIB PID | remove FOLDER\n");
+  fprintf(stderr,
+          "usage: swarm churn FOLDER EACH_SECOND SECONDS | make FOLDER COUNT | fill FOLDER COUNT KIB FILE |\n"
+          "       namespaced CGROUP COMMAND... | doom CGROUP MIB PID | remove FOLDER\n");
   return 2;
 }

@@ -7,7 +7,7 @@ import { isFault } from "../../../src/base/fault.ts";
 import { MemcgKernel } from "./memcg-kernel.ts";
 
 const generations = [3, 4, 5, 6].map((seq) => ` ${seq} ${(7 - seq) * 600_000} 100 ${seq === 3 ? 10_000 : 0} \n`);
-const block = (id: number, path: string): string => `memcg ${id} ${path}\n node 0\n${generations.join("")}`;
+const block = (id: number, path: string): string => `memcg     ${id} ${path}\n node 0\n${generations.join("")}`;
 /** Writes go to the beginning, into room that no reader takes for a cgroup. */
 const room = "\n".repeat(4096);
 const lruGenText = `${block(1, "/")}${block(2, "/a")}${block(3, "/a/b c")}`;

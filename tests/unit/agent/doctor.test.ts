@@ -25,7 +25,7 @@ const machine: DoctorFacts = {
 const prerequisites: PrerequisiteFacts = {
   userId: 0,
   capabilities: { sysAdmin: true, sysResource: true, dacOverride: true },
-  cgroup: { version: 2, path: "/sys/fs/cgroup" },
+  cgroup: { version: 2, path: "/sys/fs/cgroup", view: "machine" },
   pressure: { state: "ok" },
   lruGenMask: 7,
   lruGenSwitch: "ok",
@@ -109,7 +109,7 @@ const rows: readonly Row[] = [
     name: "the system's pressure with v1",
     key: "cgroup_pressure",
     facts: { cgroupPressure: { path: "/a", source: "system" } },
-    before: { cgroup: { version: 1, path: "/sys/fs/cgroup/memory" } },
+    before: { cgroup: { version: 1, path: "/sys/fs/cgroup/memory", view: "machine" } },
     state: "warning",
     remedy: "systemd.unified_cgroup_hierarchy=1",
   },

@@ -23,7 +23,7 @@ class RecordingKernel implements Disposable {
     const generations = [3, 4, 5, 6].map((seq) => ` ${seq} ${(7 - seq) * 600_000} 100 ${seq === 3 ? 10_000 : 0} \n`);
     writeFileSync(
       join(this.root, lruGenPath),
-      `${room}memcg 1 /\n node 0\n${generations.join("")}memcg 2 /a\n node 0\n${generations.join("")}`,
+      `${room}memcg     1 /\n node 0\n${generations.join("")}memcg     2 /a\n node 0\n${generations.join("")}`,
     );
   }
 

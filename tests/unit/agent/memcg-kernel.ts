@@ -2,7 +2,7 @@
  * A small kernel for tests of memcg runs: real files for what is read (cgroups, pressure, usage), a model of the multi-gen
  * LRU behind lru_gen's face, and a clock that a test moves.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { LruGenFile } from "../../../src/agent/memcg/lru-gen.ts";
@@ -52,6 +52,8 @@ export class MemcgKernel implements Disposable {
   frees = Number.POSITIVE_INFINITY;
   looks = 0;
   opened = 0;
+  /** As Linux 7.2: lru_gen's ids are inodes. Those of the model are not, unless a test says so with `identify`. */
+  idsAreInodes = false;
   readonly #cgroups = new Map<string, ModelCgroup>();
   readonly #dead: ModelCgroup[] = [];
   readonly #stalls = new Map<string, { memoryUs: number; ioUs: number }>();
@@ -304,6 +306,23 @@ export class MemcgKernel implements Disposable {
     this.#write(`${this.#inner(path)}/memory.swap.current`, `${currentPages * pageBytes}\n`);
   }
 
+  /** Gives every cgroup its inode as id. */
+  identify(): void {
+    this.idsAreInodes = true;
+    for (const cgroup of this.#cgroups.values()) cgroup.id = String(statSync(this.#folder(cgroup.path)).ino);
+  }
+
+  /** The mount of the cgroups goes away; the result brings it back. */
+  unmount(): () => void {
+    const [at, aside] = [join(this.root, mount), join(this.root, "unmounted")];
+    renameSync(at, aside);
+    mkdirSync(at);
+    return () => {
+      rmSync(at, { recursive: true });
+      renameSync(aside, at);
+    };
+  }
+
   /** lru_gen's id of a cgroup. */
   id(path: string): string {
     return this.#cgroup(path).id;
@@ -317,8 +336,12 @@ export class MemcgKernel implements Disposable {
   /** What the agent opens in the place of lru_gen. */
   readonly openLruGen = (): LruGenFile => {
     this.opened++;
+    const idsAreInodes = (): boolean => this.idsAreInodes;
     return {
-      scan: (visit) => this.#scan(visit),
+      get idsAreInodes() {
+        return idsAreInodes();
+      },
+      scanning: (visit) => this.#scanning(visit),
       rest: () => {},
       write: (commands) => this.#obey(commands),
       [Symbol.dispose]: () => void this.opened--,
@@ -329,8 +352,9 @@ export class MemcgKernel implements Disposable {
     rmSync(this.root, { recursive: true });
   }
 
-  #scan(visit: LruGenVisitor): LruGenScan {
+  *#scanning(visit: LruGenVisitor): Generator<undefined, LruGenScan> {
     this.looks++;
+    yield;
     for (const living of this.#cgroups.values()) this.#reclaimBelow(living);
     const listed = [...this.#cgroups.values()].flatMap((living) => [
       ...this.#dead.filter(({ path }) => path === living.path),

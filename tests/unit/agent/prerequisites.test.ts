@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -18,7 +18,7 @@ import { defaultSettings, type MemcgSettings } from "../../../src/config/schema.
 const good: PrerequisiteFacts = {
   userId: 0,
   capabilities: { sysAdmin: true, sysResource: true, dacOverride: true },
-  cgroup: { version: 2, path: "/sys/fs/cgroup" },
+  cgroup: { version: 2, path: "/sys/fs/cgroup", view: "machine" },
   pressure: { state: "ok" },
   lruGenMask: 7,
   lruGenSwitch: "ok",
@@ -62,6 +62,22 @@ const judgements: readonly {
     amiss: ["root warning"],
   },
   { name: "no memory controller", facts: { cgroup: null }, amiss: ["cgroup failure"] },
+  {
+    name: "a container's cgroup namespace",
+    facts: { cgroup: { version: 2, path: "/sys/fs/cgroup", view: "namespace" } },
+    amiss: ["cgroup failure"],
+  },
+  {
+    name: "a container's cgroup namespace, and only compaction wanted",
+    facts: { cgroup: { version: 2, path: "/sys/fs/cgroup", view: "namespace" } },
+    settings: { memcg: { disabled: true } },
+    amiss: ["cgroup info"],
+  },
+  {
+    name: "a part of the hierarchy",
+    facts: { cgroup: { version: 1, path: "/sys/fs/cgroup/memory", view: "folder" } },
+    amiss: ["cgroup failure"],
+  },
   { name: "no pressure", facts: { pressure: { state: "absent", why: "off_by_default" } }, amiss: ["pressure failure"] },
   { name: "debugfs not mounted", facts: { debugfs: "not_mounted", lruGenFile: "missing" }, amiss: ["debugfs warning"] },
   { name: "lru_gen off for good", facts: { lruGenMask: 0, lruGenSwitch: "denied" }, amiss: ["lru_gen warning"] },
@@ -260,6 +276,16 @@ describe("readPrerequisiteFacts", () => {
     });
   });
 
+  test("a container's cgroup namespace, in which nothing of the host's is switched", () => {
+    withTree({ ...machine, "/sys/kernel/mm/lru_gen/enabled": "0x0000\n" }, (root) => {
+      mkdirSync(join(root, "proc/self/ns"));
+      symlinkSync("cgroup:[4026532447]", join(root, "proc/self/ns/cgroup"));
+      expect(readPrerequisiteFacts(root).cgroup).toEqual({ version: 2, path: "/sys/fs/cgroup", view: "namespace" });
+      expect(() => meetPrerequisites(root, settingsWith({}), recordingLog())).toThrow("a prerequisite is missing");
+      expect(readFileSync(join(root, "sys/kernel/mm/lru_gen/enabled"), "utf8")).toBe("0x0000\n");
+    });
+  });
+
   test("a v1 memory hierarchy beside a v2 tree without the controller", () => {
     const mounts =
       "30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n31 1 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
@@ -267,7 +293,7 @@ describe("readPrerequisiteFacts", () => {
       { ...machine, "/proc/self/mountinfo": mounts, "/sys/fs/cgroup/unified/cgroup.controllers": "\n" },
       (root) => {
         const facts = readPrerequisiteFacts(root);
-        expect(facts.cgroup).toEqual({ version: 1, path: "/sys/fs/cgroup/memory" });
+        expect(facts.cgroup).toEqual({ version: 1, path: "/sys/fs/cgroup/memory", view: "machine" });
         expect(facts.memoryReclaim).toBe("missing");
         expect(facts.debugfs).toBe("not_mounted");
       },

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import {
   cgroupChildren,
   cgroupFile,
   cgroupInode,
+  cgroupMountIdentity,
   findCgroupTree,
   findPressureFiles,
   parentPath,
@@ -12,15 +13,19 @@ import {
   readCgroupTree,
   type CgroupTree,
 } from "../../../src/kernel/cgroup.ts";
+import { isInFirstCgroupNamespace, parseCgroupNamespace } from "../../../src/kernel/cgroup-namespace.ts";
 import { parseMountinfo, readMountinfo } from "../../../src/kernel/mountinfo.ts";
 import { guestFiles, guestNames, guestRoot, Tree } from "./fixtures.ts";
 import { expectSturdy } from "./mutate.ts";
 
-const v2: CgroupTree = { version: 2, memoryMount: "/sys/fs/cgroup", pressureMount: "/sys/fs/cgroup" };
+const v2: CgroupTree = { version: 2, memoryMount: "/sys/fs/cgroup", memoryRoot: "/", pressureMount: "/sys/fs/cgroup" };
+
+const v2Aside: CgroupTree = { version: 2, memoryMount: "/mnt/cgroup", memoryRoot: "/", pressureMount: "/mnt/cgroup" };
 
 const hybrid: CgroupTree = {
   version: 1,
   memoryMount: "/sys/fs/cgroup/memory",
+  memoryRoot: "/",
   pressureMount: "/sys/fs/cgroup/unified",
 };
 
@@ -50,8 +55,30 @@ describe("mounts", () => {
   const aside = "7 2 0:8 / /mnt/cgroup rw - cgroup2 none rw";
   const rows: readonly [string, string[], string, string[], CgroupTree | null][] = [
     ["v2", [unified], "cpu io memory", [], v2],
-    ["v2 elsewhere", [aside], "memory", [], { version: 2, memoryMount: "/mnt/cgroup", pressureMount: "/mnt/cgroup" }],
-    ["v2 mounted twice: the later", [aside, unified], "memory", [], v2],
+    ["v2 elsewhere", [aside], "memory", [], v2Aside],
+    ["v2 mounted twice: at its usual place", [aside, unified], "memory", [], v2],
+    ["v2 mounted once more, later", [unified, aside], "memory", [], v2],
+    [
+      "v2 mounted twice elsewhere: the first",
+      [aside, aside.replace("/mnt/cgroup", "/mnt/more")],
+      "memory",
+      [],
+      v2Aside,
+    ],
+    [
+      "v2 hidden by another mount",
+      [aside, unified, "8 2 0:9 / /sys/fs/cgroup rw - tmpfs none rw"],
+      "memory",
+      [],
+      v2Aside,
+    ],
+    [
+      "a namespace's own mount before a part of the host's",
+      [unified.replace(" / ", " /.. "), aside],
+      "memory",
+      [],
+      v2Aside,
+    ],
     ["v2 without the memory controller", [unified], "cpu io", [], null],
     ["none", [], "", [], null],
     ["hybrid with pressure", [unifiedAside, memory, cpuacct], "", ["/sys/fs/cgroup/unified/memory.pressure"], hybrid],
@@ -60,28 +87,33 @@ describe("mounts", () => {
       [memory, cpuacct],
       "",
       ["/sys/fs/cgroup/cpu,cpuacct/memory.pressure"],
-      { version: 1, memoryMount: "/sys/fs/cgroup/memory", pressureMount: "/sys/fs/cgroup/cpu,cpuacct" },
+      {
+        version: 1,
+        memoryMount: "/sys/fs/cgroup/memory",
+        memoryRoot: "/",
+        pressureMount: "/sys/fs/cgroup/cpu,cpuacct",
+      },
     ],
     [
       "v1 without pressure",
       [memory, cpuacct],
       "",
       [],
-      { version: 1, memoryMount: "/sys/fs/cgroup/memory", pressureMount: null },
+      { version: 1, memoryMount: "/sys/fs/cgroup/memory", memoryRoot: "/", pressureMount: null },
     ],
     [
       "the whole hierarchy before a part of it",
       [memory.replace("/sys/fs/cgroup/memory", "/all"), nested],
       "",
       [],
-      { version: 1, memoryMount: "/all", pressureMount: null },
+      { version: 1, memoryMount: "/all", memoryRoot: "/", pressureMount: null },
     ],
     [
       "a part where there is no more",
       [nested],
       "",
       [],
-      { version: 1, memoryMount: "/sys/fs/cgroup/memory", pressureMount: null },
+      { version: 1, memoryMount: "/sys/fs/cgroup/memory", memoryRoot: "/docker/1", pressureMount: null },
     ],
   ];
   for (const [name, lines, controllers, files, tree] of rows) {
@@ -109,6 +141,36 @@ describe("mounts", () => {
 
   test("this machine's", () => expect(readMountinfo("/").some(({ fileSystem }) => fileSystem === "proc")).toBe(true));
   test("20,000 damaged texts", () => expectSturdy(guestFiles("proc/self/mountinfo"), parseMountinfo));
+});
+
+describe("the mount under us", () => {
+  test("is another, or none, once it is gone", () => {
+    using tree = new Tree({ "sys/fs/cgroup/cgroup.procs": "", "mnt/cgroup.procs": "" });
+    const mounted = cgroupMountIdentity(tree.root, v2);
+    expect(mounted).not.toBeNull();
+    expect(cgroupMountIdentity(tree.root, v2)).toBe(mounted);
+    expect(cgroupMountIdentity(tree.root, { ...v2, memoryMount: "/mnt" })).not.toBe(mounted);
+    rmSync(join(tree.root, "sys/fs/cgroup"), { recursive: true });
+    expect(cgroupMountIdentity(tree.root, v2)).toBeNull();
+  });
+});
+
+describe("the cgroup namespace", () => {
+  const rows: readonly [string, string | null, boolean | null][] = [
+    ["the machine's", "cgroup:[4026531835]", true],
+    ["a container's", "cgroup:[4026532447]", false],
+    ["a kernel without any", null, null],
+  ];
+  for (const [name, link, first] of rows) {
+    test(name, () => {
+      using tree = new Tree({ "proc/self/ns/mnt": "" });
+      if (link !== null) symlinkSync(link, join(tree.root, "proc/self/ns/cgroup"));
+      expect(isInFirstCgroupNamespace(tree.root)).toBe(first);
+    });
+  }
+  for (const link of ["", "mnt:[4026531835]", "cgroup:[x]", "cgroup:[4026531835] "]) {
+    test(`${JSON.stringify(link)} is none`, () => expect(() => parseCgroupNamespace(link)).toThrow("not a namespace"));
+  }
 });
 
 describe("paths", () => {

@@ -14,6 +14,6 @@ test("a line that is no number is malformed", () => {
 });
 
 test("v1 has no such line: nothing is read", () => {
-  const tree = { version: 1, memoryMount: "/cg", pressureMount: null } as const;
+  const tree = { version: 1, memoryMount: "/cg", memoryRoot: "/", pressureMount: null } as const;
   expect(readCpuUsageUs("/nowhere", tree, "/a")).toBeNull();
 });

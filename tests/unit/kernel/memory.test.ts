@@ -7,8 +7,8 @@ import { parseMemoryStat, parseRefaults, readMemoryStat } from "../../../src/ker
 import { guestFile, guestFiles, guestNames, guestRoot, Tree } from "./fixtures.ts";
 import { expectSturdy } from "./mutate.ts";
 
-const v2: CgroupTree = { version: 2, memoryMount: "/cg", pressureMount: "/cg" };
-const v1: CgroupTree = { version: 1, memoryMount: "/cg", pressureMount: null };
+const v2: CgroupTree = { version: 2, memoryMount: "/cg", memoryRoot: "/", pressureMount: "/cg" };
+const v1: CgroupTree = { version: 1, memoryMount: "/cg", memoryRoot: "/", pressureMount: null };
 
 describe("memory.stat", () => {
   test("v2 of 6.1", () => {
