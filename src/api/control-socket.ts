@@ -1,10 +1,14 @@
 /** The control socket of a daemon whose address may change while it runs, and whose file somebody may remove. */
+import { watch, type FSWatcher } from "node:fs";
 import type { DaemonFace } from "../agent/face.ts";
 import { parseAddr } from "../base/address.ts";
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Timer } from "../base/clock.ts";
 import { isFault, messageOf } from "../base/fault.ts";
 import type { Logger } from "../base/log.ts";
 import { serveSocket, type SocketServer } from "./server.ts";
+
+/** Whoever removes the file may be removing its folder as well: that is over then. */
+const settleMs = 250;
 
 export interface ControlSocketOptions {
   readonly face: DaemonFace;
@@ -23,11 +27,15 @@ export class ControlSocket {
   #stopped = false;
   /** One move or look after the other. */
   #turn: Promise<void> = Promise.resolve();
+  /** On the file itself and not its folder, where others make and remove theirs all the time. */
+  #watcher: FSWatcher | null = null;
+  #soon: Timer | null = null;
 
   private constructor(options: ControlSocketOptions, server: SocketServer) {
     this.#options = options;
     this.#server = server;
     this.#wantedPath = server.path;
+    this.#watch();
   }
 
   /** Faults: as `parseAddr` and `serveSocket`. */
@@ -52,16 +60,42 @@ export class ControlSocket {
     const { log, trouble } = this.#options;
     const { path } = this.#server;
     try {
-      if (this.#wantedPath !== path) await this.#move(this.#wantedPath);
-      else if ((await this.#server.ensurePresent()) === "restored") {
+      if (this.#wantedPath !== path) {
+        await this.#move(this.#wantedPath);
+        this.#unwatch();
+      } else if ((await this.#server.ensurePresent()) === "restored") {
         log.warn("the control socket was gone and is back", { path });
+        this.#unwatch();
       }
+      if (this.#watcher === null) this.#watch();
       trouble(null);
     } catch (error) {
       if (!isFault(error)) throw error;
       const stays = this.#wantedPath === path ? "" : `; the control socket stays at ${path}`;
       trouble(`${messageOf(error)}${stays}`);
     }
+  }
+
+  /** Without a watch, or where a folder above moved away with the file, the next look notices. */
+  #watch(): void {
+    try {
+      this.#watcher = watch(this.#server.path, { persistent: false }, () => this.#lookSoon());
+      this.#watcher.on("error", () => this.#unwatch());
+    } catch {
+      this.#watcher = null;
+    }
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close();
+    this.#watcher = null;
+  }
+
+  #lookSoon(): void {
+    this.#soon ??= this.#options.clock.after(settleMs, () => {
+      this.#soon = null;
+      void this.look();
+    });
   }
 
   async #move(path: string): Promise<void> {
@@ -75,6 +109,8 @@ export class ControlSocket {
   /** As the server's `stop`; a move under way is waited for. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#soon?.cancel();
+    this.#unwatch();
     await this.#turn;
     await this.#server.stop();
   }

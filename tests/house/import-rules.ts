@@ -19,6 +19,7 @@ const ordinaryFiles: Readonly<Record<string, string>> = {
   "src/base/log-output.ts": "the log file",
   "src/agent/daemon/config-file.ts": "the configuration file: read, watched, replaced",
   "src/api/listener.ts": "the control socket's place in the file system",
+  "src/api/control-socket.ts": "the watch on the control socket's file",
   "src/api/run-daemon.ts": "whether the configuration file that was asked for is there",
   "src/cli/fleet/guests.ts": "the sockets of VMMs that a glob stands for",
   "src/cli/verbs/config-file.ts": "the configuration file that a command is given",

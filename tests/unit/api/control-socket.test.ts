@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, lstatSync, unlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, lstatSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { call } from "../../../src/api/client.ts";
 import { ControlSocket } from "../../../src/api/control-socket.ts";
 import { systemClock } from "../../../src/base/clock.ts";
@@ -8,9 +8,9 @@ import { recordingLog } from "../../support/recording-log.ts";
 import { FakeFace } from "./fake-face.ts";
 import { scratchDir, until } from "./served.ts";
 
-async function opened() {
+async function opened(folder = "") {
   const dir = scratchDir();
-  const [first, second] = [join(dir.path, "first.sock"), join(dir.path, "second.sock")];
+  const [first, second] = [join(dir.path, folder, "first.sock"), join(dir.path, "second.sock")];
   const log = recordingLog();
   const troubles: (string | null)[] = [];
   const face = new FakeFace();
@@ -95,6 +95,36 @@ describe("a file that is removed", () => {
     expect(at.troubles.at(-1)).toBeNull();
     expect(await answers(at.first)).toBe(true);
   });
+});
+
+describe("a file that is gone is back within a second, unasked", () => {
+  const ways: readonly (readonly [string, (path: string) => void])[] = [
+    ["removed", unlinkSync],
+    ["moved", (path) => renameSync(path, `${path}.moved`)],
+    ["removed with its folder", (path) => rmSync(dirname(path), { recursive: true })],
+    [
+      "moved and replaced by a dead one",
+      (path) => {
+        renameSync(path, `${path}.moved`);
+        Bun.listen({ unix: path, socket: { data: () => {} } }).stop(true);
+      },
+    ],
+  ];
+  for (const [way, act] of ways) {
+    test(way, async () => {
+      await using at = await opened("folder");
+      // Twice: what came back is watched as well.
+      for (let time = 0; time < 2; time++) {
+        const { ino } = lstatSync(at.first);
+        act(at.first);
+        const goneMs = performance.now();
+        await until(() => existsSync(at.first) && lstatSync(at.first).ino !== ino && lstatSync(at.first).isSocket());
+        expect(performance.now() - goneMs).toBeLessThan(1000);
+        await until(() => at.log.entries.filter(({ message }) => message.endsWith("is back")).length === time + 1);
+        expect(await answers(at.first)).toBe(true);
+      }
+    });
+  }
 });
 
 test("what is stopped stays so", async () => {
