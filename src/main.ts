@@ -24,6 +24,11 @@ async function start(): Promise<number> {
       (line) => void process.stderr.write(line),
     );
   }
+  if (argv[0] === "serve") {
+    // It would end the process until the second stage has its handler, and that reads the settings file in any case.
+    const { ignoreHangUp } = await import("./system/libc.ts");
+    ignoreHangUp();
+  }
   const { command } = await import("./cli/command.ts");
   return command(process.argv0, argv);
 }

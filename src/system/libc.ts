@@ -37,6 +37,11 @@ function loadSockets(name: string) {
   }).symbols;
 }
 
+/** Of the first stage, which is over when the daemon begins. */
+function loadSignals(name: string) {
+  return dlopen(name, { signal: { args: ["i32", "u64"], returns: "u64" } }).symbols;
+}
+
 let opened: ReturnType<typeof load> | null = null;
 let openedSockets: ReturnType<typeof loadSockets> | null = null;
 
@@ -107,6 +112,18 @@ function lastErrno(): string {
 function failure(doing: string): Fault {
   const errno = lastErrno();
   return faultFrom(Object.assign(new Error(errno), { code: errno }), doing);
+}
+
+/** The same numbers on x86-64 and arm64. */
+const hangUp = 1;
+const ignoring = 1n;
+
+/**
+ * SIGHUP is ignored from here on, until a handler is set: by what this process becomes with execve(2) too, which would
+ * forget a handler. Fault `missing` where there is no C library to ask.
+ */
+export function ignoreHangUp(): void {
+  openFirst(loadSignals).signal(hangUp, ignoring);
 }
 
 export const pollPriority = 0x002;

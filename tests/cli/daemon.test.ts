@@ -1,6 +1,15 @@
 /** The compiled daemon on this machine, both features off so that it touches nothing: what may steer it, what it leaves. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, program } from "./program.ts";
@@ -44,6 +53,14 @@ async function start(folder: string, environment: Readonly<Record<string, string
   };
 }
 
+/** Whether SIGHUP is ignored or handled: the lowest bit of the masks in /proc/PID/status. */
+function takesHangUps(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return ["SigIgn", "SigCgt"].some(
+    (mask) => (BigInt(`0x${new RegExp(`^${mask}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"}`) & 1n) === 1n,
+  );
+}
+
 function folderFor(name: string): string {
   const folder = join(scratch, name);
   mkdirSync(join(folder, "cwd"), { recursive: true });
@@ -67,6 +84,32 @@ describe("the daemon", () => {
     const environment = readFileSync(`/proc/${daemon.pid}/environ`, "utf8");
     expect(environment).not.toMatch(/BUN_OPTIONS|BUN_BE_BUN|BUN_INSPECT|NODE_OPTIONS|MEM_AGENT_ADDR|useJIT/);
     expect(await daemon.end("SIGTERM")).toBe(0);
+  });
+
+  test("is not ended by SIGHUP at any moment of its start, once its first stage runs", async () => {
+    const folder = folderFor("hung-up");
+    const addr = join(folder, "run/control.sock");
+    const args = ["--addr", addr, "--log-file", join(folder, "log"), "--config", join(folder, "none.toml")];
+    writeFileSync(join(folder, "none.toml"), "[memcg]\ndisabled = true\n[compact]\ndisabled = true\n", { mode: 0o644 });
+    const child = Bun.spawn([await program(), "serve", ...args], { env: {}, stdout: "inherit", stderr: "inherit" });
+    try {
+      let stage = "";
+      do {
+        stage = readFileSync(`/proc/${child.pid}/environ`, "utf8").includes("MEM_AGENT_SERVE=") ? "second" : "first";
+        await Bun.sleep(0);
+      } while (!takesHangUps(child.pid));
+      expect(stage).toBe("first");
+      let sent = 0;
+      for (; child.exitCode === null && child.signalCode === null && !existsSync(addr); sent++) {
+        child.kill("SIGHUP");
+        await Bun.sleep(0);
+      }
+      expect(sent).toBeGreaterThan(0);
+      expect((await call(["status", "--addr", addr])).code).toBe(0);
+    } finally {
+      child.kill("SIGKILL");
+      await child.exited;
+    }
   });
 
   test("makes files for root alone, also without a umask, and leaves none behind", async () => {
