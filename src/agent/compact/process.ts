@@ -11,7 +11,7 @@ import type { CompactSettings } from "../../config/schema.ts";
 import type { CompactEnd } from "../../core/compaction.ts";
 import type { StallShare } from "../../core/pressure.ts";
 import { ownExecutable } from "../../system/self.ts";
-import { CompactGuard, guardWindowMs } from "./guard.ts";
+import { CompactGuard, guardWindowMs, type OwnPressure } from "./guard.ts";
 
 const lookMs = 50;
 /** How long a killed process may take before its end is no longer waited for. The agent's own end allows a second. */
@@ -77,6 +77,8 @@ export interface CompactionOrder {
   readonly spawn: SpawnChild;
   readonly command: readonly string[];
   readonly settings: CompactSettings;
+  /** Whose stall does not count; null where nobody's is told apart. */
+  readonly own: OwnPressure | null;
   /** Aborted: the agent ends. */
   readonly signal: AbortSignal;
   /** Called once with the process when there is one. */
@@ -86,7 +88,7 @@ export interface CompactionOrder {
 /** Compacts, and resolves when that has ended or was ended. Faults: as `readSystemStall`, and then nothing was started. */
 export async function compactGuarded(order: CompactionOrder): Promise<CompactionOutcome> {
   const { clock } = order;
-  using guard = new CompactGuard(order.root, clock, order.settings.psi_percent_limit);
+  using guard = new CompactGuard(order.root, clock, order.settings.psi_percent_limit, order.own);
   let child: CompactChild;
   try {
     child = order.spawn(order.command);

@@ -17,8 +17,9 @@ import {
   type FreeBlocks,
 } from "../../core/compaction.ts";
 import { stallPercent, stallUs, type StallReading } from "../../core/pressure.ts";
+import { pressurePath, readCgroupTree } from "../../kernel/cgroup.ts";
 import { freeStatus, readFreeBlocks, readFreeByOrder, readReportedOrder } from "./free.ts";
-import { readSystemStall } from "./guard.ts";
+import { readSystemStall, type OwnPressure } from "./guard.ts";
 import {
   compactGuarded,
   spawnCompactChild,
@@ -46,6 +47,8 @@ export interface CompactorOptions {
   /** Program and arguments that compact and end; `root` is added as the last one. See `compactChildCommand`. */
   readonly command: readonly string[];
   readonly spawn?: SpawnChild;
+  /** The cgroup that holds this process, those it starts, and nobody else; null where others are in it. */
+  readonly ownCgroup?: string | null;
 }
 
 export interface CompactRunRequest {
@@ -93,7 +96,7 @@ export class Compactor {
       return;
     }
     const { root, clock } = this.#options;
-    this.#window ??= readSystemStall(root, clock);
+    this.#window ??= readSystemStall(root, clock, null);
     this.#reference ??= readFreeBlocks(root);
   }
 
@@ -207,7 +210,7 @@ export class Compactor {
   /** Pressure of the waiting period and free memory, as this run finds them. */
   #look(): Finding {
     const { root, clock } = this.#options;
-    const reading = readSystemStall(root, clock);
+    const reading = readSystemStall(root, clock, null);
     const free = readFreeBlocks(root);
     this.#window ??= reading;
     this.#reference ??= free;
@@ -237,7 +240,8 @@ export class Compactor {
     const onStart = (child: CompactChild): void => {
       this.#child = child;
     };
-    const outcome = await compactGuarded({ root, clock, spawn: this.#spawn, command, settings, signal, onStart });
+    const own = ownPressure(root, this.#options.ownCgroup ?? null);
+    const outcome = await compactGuarded({ root, clock, spawn: this.#spawn, command, settings, own, signal, onStart });
     if (outcome.lingering === null) this.#child = null;
     else this.#awaitLingering(outcome.lingering);
     return outcome;
@@ -263,7 +267,7 @@ export class Compactor {
     // A skipped waiting period is added to the next; and what a compaction itself stalls is no part of any.
     const { root, clock } = this.#options;
     if (report.decision === "disabled") this.#window = null;
-    else if (report.decision !== "pressure") this.#window = nullIfFault(() => readSystemStall(root, clock));
+    else if (report.decision !== "pressure") this.#window = nullIfFault(() => readSystemStall(root, clock, null));
     if (report.end === null) return;
     this.#warn(report);
     this.#ends[report.end] += 1;
@@ -328,4 +332,14 @@ interface Finding {
 
 function zeroes<Name extends string>(names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+}
+
+/** Null where the cgroup's stall is not told apart from the system's. */
+function ownPressure(root: string, cgroup: string | null): OwnPressure | null {
+  if (cgroup === null) return null;
+  return nullIfFault(() => {
+    const tree = readCgroupTree(root);
+    if (tree.version !== 2) return null;
+    return { memory: pressurePath(root, tree, cgroup, "memory"), io: pressurePath(root, tree, cgroup, "io") };
+  });
 }

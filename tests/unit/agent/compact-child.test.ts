@@ -29,6 +29,7 @@ async function guarded(script: string, abortAfterMs: number | null = null): Prom
       return spawnCompactChild(command);
     },
     settings: { ...defaultSettings.compact, sec_max: 1 },
+    own: null,
     signal: abort.signal,
     onStart: () => {},
   });
@@ -123,6 +124,7 @@ describe("a real process", () => {
       command: [program],
       spawn: spawnCompactChild,
       settings: defaultSettings.compact,
+      own: null,
       signal: new AbortController().signal,
       onStart: () => {},
     });

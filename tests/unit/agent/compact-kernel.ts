@@ -13,6 +13,8 @@ function row(numbers: readonly number[]): string {
 
 export class CompactKernel implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-compact-"));
+  #ownFolder = "";
+  #ownUs = 0;
   #memoryUs = 0;
 
   constructor() {
@@ -61,6 +63,28 @@ export class CompactKernel implements Disposable {
 
   setReportingOrder(order: number): void {
     this.#write("sys/module/page_reporting/parameters/page_reporting_order", `${order}\n`);
+  }
+
+  /** The agent has a cgroup to itself. */
+  makeOwnCgroup(path: string): void {
+    for (const folder of ["proc/self", "sys/fs/cgroup"]) mkdirSync(join(this.root, folder), { recursive: true });
+    this.#write("proc/self/mountinfo", "29 24 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    this.#write("sys/fs/cgroup/cgroup.controllers", "io memory\n");
+    this.#ownFolder = `sys/fs/cgroup${path}`;
+    mkdirSync(join(this.root, this.#ownFolder), { recursive: true });
+    this.stallOwn(0);
+  }
+
+  /** So much of the system's stall was the agent's own. */
+  stallOwn(ms: number): void {
+    this.#ownUs += ms * 1000;
+    for (const [resource, us] of [
+      ["memory", this.#ownUs],
+      ["io", 0],
+    ] as const) {
+      this.#write(`${this.#ownFolder}/${resource}.pressure`, `some avg10=0.00 avg60=0.00 avg300=0.00 total=${us}\n`);
+    }
+    this.stall(ms);
   }
 
   /** The system stalled so many milliseconds more for memory. Also mends what an armed trigger left in the file. */

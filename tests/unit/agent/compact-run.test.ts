@@ -23,6 +23,7 @@ beforeEach(() => {
   cleared = [];
   compactor = new Compactor({
     root: kernel.root,
+    ownCgroup: "/own",
     clock,
     command: ["/bin/compact", "now"],
     spawn: children.spawn,
@@ -215,6 +216,21 @@ describe("a compaction is stopped", () => {
     kernel.stall(60);
     await clock.pass(600);
     expect(await running).toMatchObject({ end: "pressure" });
+  });
+
+  test("not by what the agent itself stalls for, in a cgroup of its own, but by what others do", async () => {
+    kernel.makeOwnCgroup("/own");
+    const running = compactor.run(settings, { asked: true });
+    await clock.pass(100);
+    kernel.stallOwn(400);
+    await clock.pass(900);
+    expect(children.last.kills).toBe(0);
+    kernel.stallOwn(100);
+    kernel.stall(60);
+    await clock.pass(600);
+    const report = await running;
+    expect(report).toMatchObject({ end: "pressure" });
+    expect(report.stall).toStartWith("/proc/pressure/memory: 12.0 % of the last 500 ms");
   });
 
   test("not by pressure at the limit", async () => {
