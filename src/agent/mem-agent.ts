@@ -56,6 +56,8 @@ export interface MemAgentOptions {
   readonly kernelRoot?: string;
   readonly clock?: Clock;
   readonly log?: Logger;
+  /** The path of a cgroup that is left alone unless a rule names it: the daemon's own. */
+  readonly ownCgroup?: string | null;
   /**
    * What compacts in a process of its own, given the kernel root as its last argument. It writes a word to its standard
    * output right before it compacts: from then on the system's pressure ends it. See `compactChildCommand`.
@@ -102,6 +104,7 @@ export class MemAgent {
       events: this.events,
       warnings: this.warnings,
       settings: this.#live.settings,
+      ownCgroup: options.ownCgroup ?? null,
       dryRun: this.#dryRun,
       openLruGen: (root) => LruGen.open(root),
     });
@@ -110,6 +113,7 @@ export class MemAgent {
       clock: this.#clock,
       warnings: this.warnings,
       command: options.compactCommand ?? compactChildCommand(),
+      ownCgroup: options.ownCgroup ?? null,
     });
     this.#schedule = new Schedule(this.#clock, {
       memcg: {

@@ -1,6 +1,6 @@
 /** What the agent costs itself. */
 import { secsOf } from "../base/units.ts";
-import { isFault } from "../base/fault.ts";
+import { isFault, nullIfFault } from "../base/fault.ts";
 import { readCgroupTree, type CgroupTree } from "../kernel/cgroup.ts";
 import { cachedExecutableBytes } from "../system/executable-pages.ts";
 import { readText, readTextIfThere } from "../system/pseudo-file.ts";
@@ -38,15 +38,32 @@ function sumOrNull(privateBytes: number, cachedBytes: number | null): number | n
 let knownTree: CgroupTree | null = null;
 
 /**
+ * Path of the process's cgroup in the memory hierarchy; null where other processes are in it, in the root, and where it
+ * cannot be known. Never throws.
+ */
+export function ownCgroupPath(root: string, pid: number): string | null {
+  return nullIfFault(() => {
+    const tree = readCgroupTree(root);
+    return loneCgroup(root, tree, pid);
+  });
+}
+
+/** `0::/a` of version 2, `4:cpu,memory:/a` of version 1: proc_pid_cgroup(5). */
+function loneCgroup(root: string, { version, memoryMount }: CgroupTree, pid: number): string | null {
+  const line = version === 2 ? /^0::(\/.+)$/m : /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(\/.+)$/m;
+  const path = line.exec(readTextIfThere(root, "/proc/self/cgroup") ?? "")?.[1];
+  if (path === undefined) return null;
+  return readTextIfThere(root, `${memoryMount}${path}/cgroup.procs`) === `${pid}\n` ? path : null;
+}
+
+/**
  * memory.current of the process's cgroup: anonymous pages, the page cache that it brought, and what the kernel keeps
  * for it. Null where other processes are in it, and on cgroup v1. Faults: `missing`, `malformed`, `io`.
  */
 export function ownCgroupBytes(root: string, pid: number): number | null {
-  const path = /^0::(\/.+)$/m.exec(readTextIfThere(root, "/proc/self/cgroup") ?? "")?.[1];
-  if (path === undefined) return null;
   knownTree ??= readCgroupTree(root);
-  if (knownTree.version !== 2) return null;
-  if (readTextIfThere(root, `${knownTree.memoryMount}${path}/cgroup.procs`) !== `${pid}\n`) return null;
+  const path = knownTree.version === 2 ? loneCgroup(root, knownTree, pid) : null;
+  if (path === null) return null;
   const bytes = Number(readText(root, `${knownTree.memoryMount}${path}/memory.current`).trim());
   return Number.isSafeInteger(bytes) ? bytes : null;
 }

@@ -66,17 +66,34 @@ interface CompiledRule {
 export interface RuleBook {
   /** @param path as the kernel writes it: `/a/b`, and `/` for the root */
   lookup(path: string, node: number): Effective;
+  /** The agent's own cgroup, which is disabled unless a rule names it; null where that is not known. */
+  readonly ownCgroup: string | null;
 }
 
-/** Prepares the rules for many lookups; without rules a lookup allocates nothing. */
-export function compileRules(memcg: Settings["memcg"]): RuleBook {
-  const { cgroups, ...base } = memcg;
+/**
+ * Prepares the rules for many lookups; without rules a lookup allocates nothing. `ownCgroup` is the agent's, which is left
+ * alone unless a rule names its very path: what the agent reads again to run costs more than it frees.
+ */
+export function compileRules(memcg: Settings["memcg"], ownCgroup: string | null = null): RuleBook {
+  const book = bookOf(memcg);
+  if (ownCgroup === null) return book;
+  return {
+    ownCgroup,
+    lookup(path, node) {
+      const found = book.lookup(path, node);
+      if (path !== ownCgroup || found.rule?.path === ownCgroup) return found;
+      return { settings: { ...found.settings, disabled: true }, rule: found.rule };
+    },
+  };
+}
+
+function bookOf({ cgroups, ...base }: Settings["memcg"]): RuleBook {
   const plain: Effective = { settings: base, rule: null };
-  if (cgroups.length === 0) return { lookup: () => plain };
+  if (cgroups.length === 0) return { lookup: () => plain, ownCgroup: null };
   const compiled = cgroups.map((rule) => compileRule(base, rule));
   const globs = compiled.filter((one) => one.glob !== null).toSorted(byGlob);
   const exact = Map.groupBy(compiled.filter((one) => one.glob === null).toSorted(byNodes), (one) => one.rule.path);
-  return { lookup: (path, node) => nearestRule(exact, globs, path, node)?.effective ?? plain };
+  return { lookup: (path, node) => nearestRule(exact, globs, path, node)?.effective ?? plain, ownCgroup: null };
 }
 
 function compileRule(base: MemcgSettings, rule: MemcgRule): CompiledRule {

@@ -33,7 +33,7 @@ export const givebackLeftTexts: Readonly<Record<GivebackLeft, string>> = {
   swap_off: "anonymous, and memcg.swap is off",
   swap_full: "anonymous, and swap has no room",
   protected: "under memory.min or memory.low",
-  disabled: "a rule, or the base settings, switch its cgroup off",
+  disabled: "a rule, or the base settings, switch its cgroup off, or it is the agent's own",
   pressure: "its cgroup stalled more than its limits allow; ignore_pressure overrides that",
   no_progress: "the kernel freed nothing, although there are pages to free",
   out_of_reach: "memory.reclaim cannot take it without also evicting child cgroups, or without swapping",

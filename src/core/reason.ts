@@ -11,6 +11,7 @@ export const endReasons = [
   "protected",
   "refaults",
   "not_ready",
+  "unreached",
   "vanished",
   "disabled",
   "stopped",
@@ -30,8 +31,9 @@ export const endReasonTexts: Readonly<Record<EndReason, string>> = {
   protected: "the rest is protected by memory.min or memory.low",
   refaults: "too much of what was evicted came back; sitting out, or waiting for a pause longer than those before",
   not_ready: "not aged often enough yet, fewer than four generations, or the oldest is younger than two periods",
+  unreached: "the next period came before its turn; it is first in the next run",
   vanished: "the cgroup was removed",
-  disabled: "disabled by the settings",
+  disabled: "disabled by the settings, or the agent's own cgroup",
   stopped: "the agent was asked to stop or its settings changed",
   error: "the kernel refused; see the log",
 };

@@ -7,6 +7,7 @@
  */
 import { closeSync, constants, openSync, readSync, writeSync, write } from "node:fs";
 import { Fault, errnoOf, faultFrom } from "../base/fault.ts";
+import { atOnce } from "../base/turns.ts";
 import { displayPath, type FsPath } from "./path-name.ts";
 
 /** What a file that is not there means: a feature is `missing`, a cgroup `vanished`. */
@@ -57,6 +58,11 @@ export class PseudoFile implements Disposable {
 
   /** Reads the whole file and returns its length in bytes; the text is in `bytes` until the next call. */
   fill(): number {
+    return atOnce(this.filling());
+  }
+
+  /** As `fill`, one read of the kernel a step: it gives a page of text at a time, and may take long for each. */
+  *filling(): Generator<undefined, number> {
     if (this.#fd === null) throw new Fault("io", `cannot read ${displayPath(this.path)}: it was closed; open it again`);
     if (this.#bytes === nothing) this.#bytes = Buffer.allocUnsafeSlow(this.#neededBytes);
     try {
@@ -66,6 +72,7 @@ export class PseudoFile implements Disposable {
         const count = readSync(this.#fd, this.#bytes, length, this.#bytes.length - length, length);
         if (count === 0) return length;
         length += count;
+        yield;
       }
     } catch (error) {
       throw fileFault(error, "read", this.path, this.#absence);

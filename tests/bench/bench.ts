@@ -20,6 +20,7 @@ import { weightFigures } from "./weight-part.ts";
 import {
   commandFigures,
   hourFigures,
+  holdFigures,
   idleFigures,
   scannerFigures,
   sizeFigures,
@@ -39,6 +40,7 @@ const parts: Readonly<Record<string, Part>> = {
   weight: weightFigures,
   idle: idleFigures,
   hour: hourFigures,
+  hold: holdFigures,
   evict: evictFigures,
   hot: hotFigures,
   rest: restFigures,

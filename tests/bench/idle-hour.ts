@@ -38,6 +38,7 @@ const service = new MemcgService({
     memcg: { ...defaultSettings.memcg, period_psi_percent_limit: 100 },
     compact: { ...defaultSettings.compact, disabled: true },
   },
+  ownCgroup: null,
   dryRun: false,
   openLruGen: (from) => LruGen.open(from),
 });

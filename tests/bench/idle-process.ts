@@ -4,6 +4,12 @@ import { serveEnvironment } from "../../src/cli/handover.ts";
 import type { IdleHour } from "./idle-hour.ts";
 import type { IdleReport } from "./idle-runs.ts";
 
+/** Runs over a tree with something cold in each cgroup: how long each held the event loop. */
+export function runCold(root: string, runs: number): readonly number[] {
+  const command = [process.execPath, join(import.meta.dir, "cold-runs.ts"), root, String(runs)];
+  return JSON.parse(runScript(command).stdout) as number[];
+}
+
 /** An hour over idle cgroups, as in idle-hour.ts. */
 export function runIdleHour(root: string): IdleHour {
   return JSON.parse(runScript([process.execPath, join(import.meta.dir, "idle-hour.ts"), root]).stdout) as IdleHour;

@@ -2,7 +2,7 @@
  * A tree of kernel files with any number of idle cgroups, for runs on a machine whose kernel has no multi-gen LRU or
  * whose memory is not ours to evict.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -23,10 +23,11 @@ export class IdleTree implements Disposable {
   /** Bytes of lru_gen's text, without the room for commands. */
   readonly textBytes: number;
 
-  constructor(cgroups: number) {
+  /** With `coldPages` each cgroup has so many file pages in its oldest generation, and the files that a plan reads. */
+  constructor(cgroups: number, coldPages = 0) {
     const paths = ["/", ...Array.from({ length: cgroups }, (_, index) => `/idle/pod${index}`)];
     paths.splice(1, 0, "/idle");
-    const text = paths.map(listing).join("");
+    const text = paths.map((path, index) => listing(path, index, coldPages)).join("");
     const room = "x".repeat(paths.length * IdleTree.roomBytesPerCgroup);
     this.textBytes = text.length;
     this.#write("proc/self/mountinfo", mounts);
@@ -40,12 +41,22 @@ export class IdleTree implements Disposable {
     this.#write("sys/kernel/debug/lru_gen", `memcg ${room}\n${text}`);
     this.#write("sys/fs/cgroup/cgroup.controllers", "cpu io memory\n");
     this.#pressure("proc/pressure");
-    for (const path of paths) this.#cgroup(`sys/fs/cgroup${path === "/" ? "" : path}`);
+    for (const path of paths) {
+      const folder = `sys/fs/cgroup${path === "/" ? "" : path}`;
+      this.#cgroup(folder);
+      if (coldPages > 0) this.#planned(folder);
+    }
   }
 
   #cgroup(folder: string): void {
     this.#write(`${folder}/memory.current`, "4096\n");
     for (const resource of ["memory", "io"]) this.#linkPressure(resource, `${folder}/${resource}.pressure`);
+  }
+
+  #planned(folder: string): void {
+    for (const file of ["memory.min", "memory.low"]) this.#write(`${folder}/${file}`, "0\n");
+    this.#write(`${folder}/memory.stat`, memoryStat);
+    this.#write(`${folder}/cpu.stat`, "usage_usec 1000\nuser_usec 500\nsystem_usec 500\n");
   }
 
   #pressure(folder: string): void {
@@ -70,6 +81,8 @@ export class IdleTree implements Disposable {
   }
 }
 
+const memoryStat = readFileSync(join(import.meta.dir, "../fixtures/6.12/sys/fs/cgroup/work/memory.stat"), "utf8");
+
 const mounts = [
   "25 1 254:0 / / rw - ext4 /dev/vda rw",
   "29 24 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
@@ -77,11 +90,11 @@ const mounts = [
   "",
 ].join("\n");
 
-/** Four generations, all long ago, and nothing in the oldest. */
-function listing(path: string, index: number): string {
+/** Four generations, all long ago, and in the oldest what is cold. */
+function listing(path: string, index: number, coldPages: number): string {
   return (
     `memcg ${String(index + 1).padStart(5)} ${path}\n node     0\n` +
-    row(2, 2_400_000, 0, 0) +
+    row(2, 2_400_000, 0, coldPages) +
     row(3, 1_800_000, 12, 34) +
     row(4, 1_200_000, 56, 78) +
     row(5, 600_000, 90, 12)

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseLruGen, scanLruGen, LruGenScanner } from "../../src/kernel/lru-gen-scan.ts";
 import type { Figure } from "./figures.ts";
-import { runIdle, runIdleHour } from "./idle-process.ts";
+import { runCold, runIdle, runIdleHour } from "./idle-process.ts";
 import { IdleTree } from "./idle-tree.ts";
 import { parseMib } from "./process-cost.ts";
 import type { Bench } from "./programs.ts";
@@ -202,6 +202,21 @@ export function hourFigures(): Figure[] {
       { part, name: `${cgroups} idle cgroups: agings`, unit: "count", runs: counts.map(({ agings }) => agings) },
     ];
   });
+}
+
+/** How long a run holds the event loop at most, where all of many cgroups have something cold. */
+export function holdFigures(): Figure[] {
+  const cgroups = 2000;
+  using tree = new IdleTree(cgroups, 64);
+  return [
+    {
+      part: "hold",
+      name: `run over ${cgroups} cgroups with 256 KiB cold: longest hold of the event loop`,
+      unit: "ms",
+      runs: [...runCold(tree.root, 8)].slice(1),
+      limit: { of: "value", max: 20 },
+    },
+  ];
 }
 
 /** Microseconds of each call, without the first ones. */

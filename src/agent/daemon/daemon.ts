@@ -28,7 +28,7 @@ import type { DoorNews } from "../door.ts";
 import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../face.ts";
 import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
-import { ownCost } from "../own-cost.ts";
+import { ownCgroupPath, ownCost } from "../own-cost.ts";
 import { readPrerequisiteFacts } from "../doctor/facts.ts";
 import type {
   AgentStatus,
@@ -98,7 +98,7 @@ export class Daemon implements DaemonFace {
     const { version, kernelRoot, clock, log, dryRun } = options;
     this.version = version;
     this.#options = options;
-    this.#agent = new MemAgent({ kernelRoot, clock, log, dryRun });
+    this.#agent = new MemAgent({ kernelRoot, clock, log, dryRun, ownCgroup: ownCgroupPath(kernelRoot, process.pid) });
     this.#agent.adopt({ live, changes: [] }, false);
     this.#started = this.#now();
     this.#log = new LiveLog(log, live.settings.log, this.#agent.warnings);

@@ -41,12 +41,12 @@ export interface Reach {
 
 export interface Backend extends Disposable {
   readonly name: BackendName;
-  /** Reads every target again into the registry. `identify` also checks inodes: at the start of a run. */
-  look(identify: boolean): void;
+  /** Reads every target again into the registry, step by step. `identify` also checks inodes: at the start of a run. */
+  looking(identify: boolean): Generator<undefined, void>;
   /** No look is due soon: what was kept for the next one may go. */
   rest(): void;
-  /** Ages these targets, until `goOn` says no. */
-  age(targets: readonly TargetState[], goOn: () => boolean): Promise<AgingOutcome>;
+  /** Ages these targets, but those that `mayAge` refuses when it is their turn. */
+  age(targets: readonly TargetState[], mayAge: (target: TargetState) => boolean): Promise<AgingOutcome>;
   /** What to evict of a target in this run, or why nothing. */
   plan(target: TargetState, facts: PlanFacts): Plan;
   /** Evicts about `pages` pages of the target's cold memory. Resolves when the kernel is done with it. */

@@ -38,6 +38,7 @@ import type { MemcgSettings } from "../../config/schema.ts";
 import type { Events } from "../events.ts";
 import type { EndedStatus } from "../status.ts";
 import type { Clock } from "../../base/clock.ts";
+import type { Turns } from "../../base/turns.ts";
 import type { Backend } from "./backend.ts";
 import type { Bounds } from "./bounds.ts";
 import { guardWindowMs, type PressureReader } from "./pressure.ts";
@@ -166,8 +167,9 @@ export interface EndedTools {
   readonly tree: CgroupTree;
   readonly pageBytes: number;
   readonly clock: Clock;
-  readonly backend: Pick<Backend, "look">;
+  readonly backend: Pick<Backend, "looking">;
   readonly events: Pick<Events, "emit">;
+  readonly turns: Turns;
   readonly pressure: Pick<PressureReader, "freshWithChildren">;
   readonly bounds: Bounds;
   readonly swapFreePages: () => number;
@@ -180,6 +182,8 @@ export interface EndedTools {
     readonly pagesMax: () => number | null;
   } | null;
   readonly stops: (cgroup: CgroupState) => boolean;
+  /** Disabled as it is, what ended beside it may go. */
+  readonly ownCgroup: string | null;
   /** Told what went of them and of the living with them, or with `dryRun` would have gone: file pages. */
   readonly evicted: (pages: number) => void;
   readonly totals: MemcgTotals;
@@ -216,7 +220,7 @@ class EndedEviction {
         giveback === null ? oldEndedPages(units.state, endedHorizonMs(limits), nowMs) : this.#wantedPages(nowMs),
       nowMs: giveback === null ? nowMs : Infinity,
       disabled: settings.disabled,
-      disabledBelow: isDisabledBelow(cgroup),
+      disabledBelow: isDisabledBelow(cgroup, this.#tools.ownCgroup),
       hasReclaim: hasReclaim(this.#tools.root, this.#tools.tree, cgroup.path),
       filesAlone: this.#takesSwappiness() || this.#cannotSwap(),
       stalled: giveback?.ignorePressure !== true && this.#hasStalled(settings.period_psi_percent_limit),
@@ -275,7 +279,7 @@ class EndedEviction {
 
   /** Small steps, each followed by a look at what went and at what the living lost. */
   async #evict(pages: number, stallPercentMax: number): Promise<EndedEnd> {
-    const { root, tree, pageBytes, backend, pressure } = this.#tools;
+    const { root, tree, pageBytes, backend, pressure, turns } = this.#tools;
     const units = this.#units;
     const { cgroup } = units;
     const swappiness = this.#takesSwappiness() ? 0 : null;
@@ -293,7 +297,7 @@ class EndedEviction {
         if (isFault(error)) return "error";
         throw error;
       }
-      backend.look(false);
+      await turns.through(backend.looking(false));
       const wentPages = Math.max(0, wasPages - units.pages);
       const stolen = this.#countStolen();
       this.#freedPages += wentPages;
@@ -374,9 +378,13 @@ function stalledPercent(before: StallReading | null, after: StallReading | null,
   return stalled === null ? null : stallPercent(stalled, Math.max(msMin, after.atMs - before.atMs));
 }
 
-function isDisabledBelow(cgroup: CgroupState): boolean {
+function isDisabledBelow(cgroup: CgroupState, ownCgroup: string | null): boolean {
   for (const child of cgroup.children) {
-    if (child.targets.some(({ settings }) => settings.disabled) || isDisabledBelow(child)) return true;
+    if (
+      (child.path !== ownCgroup && child.targets.some(({ settings }) => settings.disabled)) ||
+      isDisabledBelow(child, ownCgroup)
+    )
+      return true;
   }
   return false;
 }

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import { isFault, messageOf } from "../../base/fault.ts";
+import type { Turns } from "../../base/turns.ts";
 import { batchMs, batchPagesAtStart, judgeProgress, mayLook, nextBatchPages, type Freed } from "../../core/eviction.ts";
 import type { EndReason } from "../../core/reason.ts";
 import type { CgroupTree } from "../../kernel/cgroup.ts";
@@ -109,6 +110,9 @@ export interface EvictionTools {
   readonly counter: Pick<FreedCounter, "read">;
   /** Asked before each batch. */
   readonly mustStop: (target: TargetState) => boolean;
+  readonly turns: Pick<Turns, "due" | "giveWay" | "through">;
+  /** Why a target that waits for its turn is not begun; `unreached` counts once the first ones were. */
+  readonly leaveOut: (target: TargetState) => EndReason | null;
 }
 
 /** How the eviction of one target ended, and what the kernel freed by it. */
@@ -148,6 +152,7 @@ class Rotation {
   #last: Job | null = null;
   #evictedMs = 0;
   #lookMs = 0;
+  #begun = false;
 
   constructor(jobs: Job[], tools: EvictionTools) {
     this.#waiting = jobs;
@@ -166,8 +171,10 @@ class Rotation {
   }
 
   async turn(): Promise<void> {
-    this.#fill();
+    const { turns } = this.#tools;
+    await this.#fill();
     for (const job of this.#writing) {
+      if (turns.due) await turns.giveWay();
       this.#stopStalled();
       if (job.end !== null) continue;
       const stop = this.#reasonToStop(job);
@@ -176,14 +183,29 @@ class Rotation {
     }
     this.#sort();
     const idle = this.#writing.length + this.#waiting.length === 0;
-    if (idle ? this.#parked.length > 0 : mayLook(this.#evictedMs, this.#lookMs)) this.#look();
+    if (idle ? this.#parked.length > 0 : mayLook(this.#evictedMs, this.#lookMs)) await this.#look();
   }
 
-  #fill(): void {
-    for (const job of this.#waiting.splice(0, writingMax - this.#writing.length)) {
-      this.#writing.push(job);
-      this.#tools.guards.watch(job.target);
+  /** Those that wait follow, as far as there is room. The first ones begin whatever the time: each run gets somewhere. */
+  async #fill(): Promise<void> {
+    const { guards, turns } = this.#tools;
+    let taken = 0;
+    for (const job of this.#waiting) {
+      const why = job.batches > 0 ? null : this.#tools.leaveOut(job.target);
+      const out = why === "unreached" && !this.#begun ? null : why;
+      if (out === null && this.#writing.length >= writingMax) break;
+      taken++;
+      if (out === null) {
+        this.#writing.push(job);
+        guards.watch(job.target);
+      } else {
+        end(job, out, null);
+        this.#done.push(job);
+      }
+      if (turns.due) await turns.giveWay();
     }
+    this.#waiting.splice(0, taken);
+    this.#begun = true;
   }
 
   #reasonToStop(job: Job): EndReason | null {
@@ -252,12 +274,12 @@ class Rotation {
   }
 
   /** Reads all generations, books what was not counted, and decides who goes on. */
-  #look(): void {
-    const { root, tree, clock, backend, pace } = this.#tools;
+  async #look(): Promise<void> {
+    const { root, tree, clock, backend, pace, turns } = this.#tools;
     const jobs = [...this.#writing, ...this.#parked];
     const before = jobs.map(measure);
     const startMs = clock.monotonicMs();
-    backend.look(false);
+    await turns.through(backend.looking(false));
     for (const { target, writesSinceLook } of jobs) {
       // Between rmdir and the end of the listing Linux 7.2 hands the pages to the parent: nothing is left, nothing was evicted.
       if (writesSinceLook > 0 && !isThere(root, tree, target.cgroup)) target.generationCount = 0;
@@ -276,6 +298,7 @@ class Rotation {
       if (job.end === null) judge(job, was);
       job.anonLeftPages = job.target.pagesUpTo(job.plan.seq, "anon");
       job.writesSinceLook = job.askedSinceLook = job.freedSinceLook = 0;
+      if (turns.due) await turns.giveWay();
     }
     this.#sort();
     for (const job of this.#parked) (job.end === null ? this.#waiting : this.#done).push(job);

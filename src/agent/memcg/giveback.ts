@@ -93,7 +93,7 @@ export async function givebackMemcg(machinery: MemcgMachinery, request: MemcgGiv
     machinery.backend.rest();
   };
   try {
-    giveback.begin();
+    await giveback.begin();
   } catch (error) {
     rest();
     throw error;
@@ -127,12 +127,13 @@ class Giveback {
   }
 
   /** Looks at what is there. */
-  begin(): void {
-    this.#look(true);
+  async begin(): Promise<void> {
+    await this.#look(true);
     const swapFreePages = this.#swapFreePages();
     for (const target of this.#machinery.registry.targets()) {
       this.#targets.push(target);
       this.#progress.push(this.#begin(target, swapFreePages));
+      if (this.#machinery.turns.due) await this.#machinery.turns.giveWay();
     }
   }
 
@@ -187,6 +188,7 @@ class Giveback {
       bounds: new Bounds(root, tree, pageBytes),
       swapFreePages: () => this.#swapFreePages(),
       dryRun: false,
+      ownCgroup: registry.ownCgroup,
       giveback: { ...this.#request, pagesMax: () => this.#limits().leftPages },
       stops: ({ targets: [target] }) => target === undefined || this.#mustStop(target),
       evicted: (pages) => void (this.#endedPages += pages),
@@ -225,10 +227,10 @@ class Giveback {
     });
   }
 
-  #look(identify: boolean): void {
-    const { clock, backend } = this.#machinery;
+  async #look(identify: boolean): Promise<void> {
+    const { clock, backend, turns } = this.#machinery;
     const startMs = clock.monotonicMs();
-    backend.look(identify);
+    await turns.through(backend.looking(identify));
     this.#lookMs = clock.monotonicMs() - startMs;
   }
 
@@ -259,7 +261,7 @@ class Giveback {
     const targets = indexes.flatMap((index) => this.#targets[index] ?? []);
     const pages = targets.reduce((sum, target) => sum + heldPages(target), 0);
     const startMs = clock.monotonicMs();
-    const { aged, failed } = await backend.age(targets, () => targets.some((target) => !this.#mustStop(target)));
+    const { aged, failed } = await backend.age(targets, (target) => !this.#mustStop(target));
     const agedPages = aged.reduce((sum, target) => sum + heldPages(target), 0);
     if (failed.length === 0 && agedPages === pages && pages > 0) {
       this.#agingMsPerPage = Math.max(this.#agingMsPerPage, (clock.monotonicMs() - startMs) / pages);
@@ -274,11 +276,11 @@ class Giveback {
       } else if (failure === undefined) progress.shut = this.#whyStopped(target);
       else this.#fail(index, messageOf(failure.error));
     }
-    this.#look(false);
+    await this.#look(false);
   }
 
   async #evict(takes: readonly Take[]): Promise<void> {
-    const jobs = this.#jobsOf(takes);
+    const jobs = await this.#machinery.turns.through(this.#jobsOf(takes));
     if (jobs.length === 0) return;
     using guards = this.#request.ignorePressure ? null : new EvictionGuards(this.#machinery.pressure);
     this.#turn = null;
@@ -287,6 +289,7 @@ class Giveback {
     const ends = evictTargets(jobs, {
       ...this.#machinery,
       guards: guards ?? noGuards,
+      leaveOut: () => null,
       mustStop: (target) => this.#mustStopBeforeBatch(takeOf.get(target)?.index ?? -1, target),
     });
     for await (const { target, why, error, batches, filePages, anonPages } of ends) {
@@ -307,16 +310,18 @@ class Giveback {
   }
 
   /** The takes as plans, as far as protection lets them. */
-  #jobsOf(takes: readonly Take[]): readonly GivebackJob[] {
+  *#jobsOf(takes: readonly Take[]): Generator<undefined, readonly GivebackJob[]> {
     const { root, tree, pageBytes } = this.#machinery;
     const bounds = new Bounds(root, tree, pageBytes);
-    return takes.flatMap((take) => {
+    const jobs: GivebackJob[] = [];
+    for (const take of takes) {
+      yield;
       const [target, progress] = [this.#targets[take.index], this.#progress[take.index]];
-      if (target === undefined || progress === undefined) return [];
+      if (target === undefined || progress === undefined) continue;
       const unprotected = bounds.unprotectedPages(target.cgroup) ?? take.pages;
       if (unprotected <= 0) {
         progress.shut = "protected";
-        return [];
+        continue;
       }
       this.#observe(target);
       const anonPages = Math.min(take.anonPages, bounds.swapRoomPages(target.cgroup) ?? take.anonPages);
@@ -324,7 +329,7 @@ class Giveback {
       const pages = Math.min(takeable, unprotected);
       if (pages <= 0) {
         progress.stuckSeq = take.seq;
-        return [];
+        continue;
       }
       bounds.reserve(target.cgroup, { pages, anonPages: Math.min(pages, anonPages) });
       const swappiness = chooseSwappiness(anonPages, take.filePages, target.settings.swappiness_max);
@@ -337,8 +342,9 @@ class Giveback {
         pages,
         endsWith: pages < takeable ? "protected" : "nothing_cold",
       };
-      return [{ target, take, plan }];
-    });
+      jobs.push({ target, take, plan });
+    }
+    return jobs;
   }
 
   #ended(index: number, reason: EndReason, error: string | null): void {

@@ -67,22 +67,23 @@ export class MemoryReclaimBackend implements Backend {
   rest(): void {}
 
   /** Walks the tree. Within a run nothing is read again: the sizes follow what `evict` saw go. */
-  look(identify: boolean): void {
+  *looking(identify: boolean): Generator<undefined, void> {
     for (const [target, gone] of this.#gone) takeOff(target, gone);
     this.#gone.clear();
     if (!identify) return;
     this.#registry.beginScan();
-    this.#walk("/", 0);
+    yield* this.#walk("/", 0);
     this.#registry.endScan((known) => isThere(this.#root, this.#tree, known));
     this.#registry.lookedMs = this.#clock.monotonicMs();
   }
 
   /** Returns the lists of the cgroup with all below it; null for one that is gone, or not counted apart. */
-  #walk(path: string, depth: number): ListSizes | null {
+  *#walk(path: string, depth: number): Generator<undefined, ListSizes | null> {
     const seen = this.#see(path);
+    yield;
     if (seen === null || depth >= depthMax) return seen?.sizes ?? null;
     let below = nothing;
-    for (const child of this.#children(path)) below = sum(below, this.#walk(child, depth + 1) ?? nothing, 1);
+    for (const child of this.#children(path)) below = sum(below, (yield* this.#walk(child, depth + 1)) ?? nothing, 1);
     const known = this.#reclaimed.get(seen.cgroup);
     const own = sum(seen.sizes, below, -1);
     this.#reclaimed.set(seen.cgroup, {

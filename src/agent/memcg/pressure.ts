@@ -70,6 +70,14 @@ export class PressureReader {
     return this.#read(cgroup, (source) => this.#cachedTotals(source));
   }
 
+  /** Reads what `cached` will ask for, child by child: there may be thousands. */
+  *reading(cgroup: CgroupState): Generator<undefined, void> {
+    for (const child of cgroup.children) {
+      if (this.#source(child) === child.path) this.#cachedTotals(child.path);
+      yield;
+    }
+  }
+
   #cachedTotals(source: string): StallTotals {
     const known = this.#cache.get(source);
     if (known !== undefined) return known;

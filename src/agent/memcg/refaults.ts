@@ -54,14 +54,22 @@ export class RefaultKeeper {
    */
   judge(cgroup: CgroupState, limitPercent: number, evictingNow: boolean): RefaultObservation | null {
     cgroup.judgement = noJudgement;
-    if (limitPercent > 0 && !evictingNow && !isUnderJudgement(cgroup.refault)) return null;
-    const now = limitPercent === 0 ? null : this.#observe(cgroup);
+    const now = asks(cgroup, limitPercent, evictingNow) ? this.#observe(cgroup) : null;
     if (now === null) return null;
     const judged = judgeRefaults(cgroup.refault, now, limitPercent);
     cgroup.refault = judged.state;
     cgroup.judgement = judged;
     cgroup.bookRefaults(judged.returnedPages);
     return now;
+  }
+
+  /** Reads what `judge` will ask for, child by child: there may be thousands. */
+  *reading(cgroup: CgroupState, limitPercent: number, evictingNow: boolean): Generator<undefined, void> {
+    if (!asks(cgroup, limitPercent, evictingNow)) return;
+    for (const child of cgroup.children) {
+      this.#counts(child);
+      yield;
+    }
   }
 
   /**
@@ -129,6 +137,11 @@ export class RefaultKeeper {
       throw error;
     }
   }
+}
+
+/** Whether anybody wants to know what came back. */
+function asks(cgroup: CgroupState, limitPercent: number, evictingNow: boolean): boolean {
+  return limitPercent > 0 && (evictingNow || isUnderJudgement(cgroup.refault));
 }
 
 /**

@@ -203,6 +203,11 @@ export class TargetState {
     this.#totals.refaultedPages += pages;
   }
 
+  /** Whether the last run came to its end before it was its turn. */
+  get unreached(): boolean {
+    return this.lastEnd === "unreached";
+  }
+
   end(reason: EndReason): void {
     this.lastEnd = reason;
     const column = endsColumn + endReasons.indexOf(reason);
@@ -440,6 +445,11 @@ export class MemcgRegistry {
       target.settings = settings;
       target.rule = rule;
     }
+  }
+
+  /** The agent's own cgroup where that is disabled for nothing else; null elsewhere. */
+  get ownCgroup(): string | null {
+    return this.#rules.ownCgroup;
   }
 
   /** Whether a target that is under way has to end: all have to, or it was switched off since. */

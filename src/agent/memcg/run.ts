@@ -5,6 +5,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { isFault, messageOf, nullIfFault } from "../../base/fault.ts";
 import type { Logger } from "../../base/log.ts";
+import type { Turns } from "../../base/turns.ts";
 import type { MemcgSettings } from "../../config/schema.ts";
 import { agingIntervalMsMax, decideAging } from "../../core/aging.ts";
 import {
@@ -52,6 +53,7 @@ export interface MemcgMachinery {
   readonly pressure: PressureReader;
   readonly refaults: RefaultKeeper;
   readonly pace: Pace;
+  readonly turns: Turns;
   readonly counter: FreedCounter;
 }
 
@@ -60,6 +62,8 @@ export interface MemcgRunOrder {
   readonly dryRun: boolean;
   /** Whether a target takes part. Asked after the snapshot. */
   readonly isDue: (target: TargetState) => boolean;
+  /** Whether the run lasts until the next period comes, and then leaves to the next one what it has not reached. */
+  readonly bounded: boolean;
 }
 
 export interface MemcgRunOutcome {
@@ -103,6 +107,8 @@ class MemcgRun {
   /** Their waiting period had too much pressure. */
   readonly #skipped = new Set<TargetState>();
   readonly #agedBefore = { targets: 0, withinMs: 0 };
+  /** When targets that are still waiting for their turn are left to the next run. */
+  #overMs = Number.POSITIVE_INFINITY;
 
   constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
     this.#machinery = machinery;
@@ -111,18 +117,23 @@ class MemcgRun {
   }
 
   async run(): Promise<MemcgRunOutcome> {
-    const { backend, registry } = this.#machinery;
-    backend.look(true);
+    const { backend, registry, turns, clock } = this.#machinery;
+    const startMs = clock.monotonicMs();
+    await turns.through(backend.looking(true));
     this.#noteGrowth();
-    const targets = [...registry.targets()].filter((target) => target.generationCount > 0 && this.#order.isDue(target));
-    this.#noteCpu(targets);
-    const calm = this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
+    const targets = unreachedFirst(
+      [...registry.targets()].filter((target) => target.generationCount > 0 && this.#order.isDue(target)),
+    );
+    if (this.#order.bounded) this.#overMs = startMs + shortestPeriodMs(targets);
+    await turns.through(this.#notingCpu(targets));
+    const calm = await this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
     const aged = await this.#age(calm);
     const ready = calm.filter((target) => !this.#endOf.has(target));
-    if (aged > 0 && ready.some(mayEvict)) backend.look(false);
-    for (const target of ready) this.#plan(target);
+    if (aged > 0 && ready.some(mayEvict)) await turns.through(backend.looking(false));
+    for (const target of ready) await this.#plan(target);
     const batches = this.#order.dryRun ? this.#pretend() : await this.#evict();
     const endedPages = await this.#evictEnded();
+    await turns.giveWay();
     this.#bookEvictions();
     for (const target of ready) backend.ran(target, this.#askedPages(target));
     return {
@@ -147,7 +158,7 @@ class MemcgRun {
   }
 
   #askedPages(target: TargetState): number {
-    return this.#order.dryRun ? 0 : (this.#plans.get(target)?.pages ?? 0);
+    return this.#order.dryRun || target.unreached ? 0 : (this.#plans.get(target)?.pages ?? 0);
   }
 
   #end(target: TargetState, ended: EndReason, failure: string | null = null): void {
@@ -187,12 +198,29 @@ class MemcgRun {
     return false;
   }
 
-  /** Leaves out what stalled in its waiting period; that period then goes on. The others begin a new one. */
-  #heedPressure(targets: readonly TargetState[]): readonly TargetState[] {
-    const { pressure } = this.#machinery;
-    const byCgroup = Map.groupBy(targets, (target) => target.cgroup);
-    const calm: TargetState[] = [];
-    for (const [cgroup, ofCgroup] of byCgroup) {
+  /** Whether the target must stop, and has ended by that. */
+  #stops(target: TargetState): boolean {
+    const stops = this.#machinery.registry.mustStop(target);
+    if (stops) this.#end(target, "stopped");
+    return stops;
+  }
+
+  /**
+   * Leaves out what stalled in its waiting period; that period then goes on. The others begin a new one. What the last run
+   * did not reach has passed there.
+   */
+  async #heedPressure(targets: readonly TargetState[]): Promise<readonly TargetState[]> {
+    const { pressure, turns } = this.#machinery;
+    const calm = targets.filter(({ unreached }) => unreached);
+    const byCgroup = Map.groupBy(
+      targets.filter(({ unreached }) => !unreached),
+      (target) => target.cgroup,
+    );
+    for (const [cgroup, stopping] of byCgroup) {
+      if (turns.due) await turns.giveWay();
+      const ofCgroup = stopping.filter((target) => !this.#stops(target));
+      if (ofCgroup.length === 0) continue;
+      await turns.through(pressure.reading(cgroup));
       const reading = pressure.cached(cgroup);
       cgroup.windowPercent = waitingPercent(cgroup, reading);
       const passed = ofCgroup.filter((target) => {
@@ -219,11 +247,7 @@ class MemcgRun {
       this.#agedBefore.withinMs = Math.max(this.#agedBefore.withinMs, Math.min(agingIntervalMsMax, periodMs));
       return false;
     });
-    const { backend, registry } = this.#machinery;
-    const { aged, failed } = await backend.age(due, () => {
-      for (const target of due) if (registry.mustStop(target)) this.#end(target, "stopped");
-      return due.some((target) => !this.#endOf.has(target));
-    });
+    const { aged, failed } = await this.#machinery.backend.age(due, (target) => !this.#stops(target));
     for (const target of aged) target.agings++;
     for (const { target, error } of failed) {
       if (isFault(error, "vanished")) this.#end(target, "vanished");
@@ -232,11 +256,13 @@ class MemcgRun {
     return aged.length;
   }
 
-  #plan(target: TargetState): void {
-    const { backend, refaults, registry } = this.#machinery;
+  async #plan(target: TargetState): Promise<void> {
+    const { backend, refaults, turns } = this.#machinery;
     const { cgroup, settings } = target;
-    if (target.generationCount === 0 || registry.mustStop(target)) {
-      this.#end(target, target.generationCount === 0 ? "vanished" : "stopped");
+    if (turns.due) await turns.giveWay();
+    if (this.#stops(target)) return;
+    if (target.generationCount === 0) {
+      this.#end(target, "vanished");
       return;
     }
     const swapFreePages = this.#swapFreePages();
@@ -250,6 +276,7 @@ class MemcgRun {
       });
     }
     const limit = settings.refault_percent_limit;
+    await turns.through(refaults.reading(cgroup, limit, plan.do === "evict"));
     const observation = this.#observe(cgroup, settings, plan.do === "evict");
     const limits = target.paceLimits;
     this.#judgePace(target, limits);
@@ -306,13 +333,14 @@ class MemcgRun {
   }
 
   /** A cgroup that used the CPU since the last run is busy; one whose CPU time is unknown counts as busy. */
-  #noteCpu(targets: readonly TargetState[]): void {
+  *#notingCpu(targets: readonly TargetState[]): Generator<undefined, void> {
     const { root, tree, clock } = this.#machinery;
     // Of what is smaller than a sample all goes at once: nobody asks whether it is idle.
     const worth = targets.filter((target) => target.sizePages >= samplePagesMin);
     for (const cgroup of new Set(worth.map((target) => target.cgroup))) {
       const usageUs = nullIfFault(() => readCpuUsageUs(root, tree, cgroup.path));
       cgroup.cpu = usageUs === null ? null : noteCpu(cgroup.cpu, usageUs, clock.monotonicMs());
+      yield;
     }
   }
 
@@ -327,14 +355,17 @@ class MemcgRun {
 
   async #evict(): Promise<number> {
     if (this.#plans.size === 0) return 0;
-    const { clock, pressure, registry } = this.#machinery;
+    const { clock, pressure, registry, turns } = this.#machinery;
     using guards = new EvictionGuards(pressure);
     const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
-    for (const { target } of plans) target.evictions++;
     const mustStop = (target: TargetState): boolean => registry.mustStop(target);
+    const leaveOut = (target: TargetState): EndReason | null => {
+      return mustStop(target) ? "stopped" : clock.monotonicMs() >= this.#overMs ? "unreached" : null;
+    };
     let batches = 0;
-    for await (const end of evictTargets(plans, { ...this.#machinery, guards, mustStop })) {
+    for await (const end of evictTargets(plans, { ...this.#machinery, guards, mustStop, leaveOut })) {
       const { cgroup } = end.target;
+      if (end.why !== "unreached") end.target.evictions++;
       batches += end.batches;
       this.#freedPages.set(cgroup, (this.#freedPages.get(cgroup) ?? 0) + end.filePages + end.anonPages);
       if (end.filePages + end.anonPages > 0) {
@@ -343,6 +374,7 @@ class MemcgRun {
         end.target.pace = notePaceEviction(end.target.pace, nowMs, { sample, idleMs: idleMs(cgroup, nowMs) });
       }
       this.#end(end.target, end.why, end.error);
+      if (turns.due) await turns.giveWay();
     }
     return batches;
   }
@@ -357,6 +389,7 @@ class MemcgRun {
       dryRun: this.#order.dryRun,
       giveback: null,
       evicted: (pages) => void (evictedPages += pages),
+      ownCgroup: this.#machinery.registry.ownCgroup,
       stops: ({ targets: [target] }) => target === undefined || this.#machinery.registry.mustStop(target),
       totals: this.#machinery.registry.totals,
     });
@@ -385,6 +418,15 @@ class MemcgRun {
 /** How long the cgroup has not used the CPU; null where that is not known. */
 function idleMs({ cpu }: CgroupState, nowMs: number): number | null {
   return cpu === null ? null : nowMs - cpu.busyMs;
+}
+
+/** What waited longest is done first. */
+function unreachedFirst(targets: readonly TargetState[]): readonly TargetState[] {
+  return [...targets.filter(({ unreached }) => unreached), ...targets.filter(({ unreached }) => !unreached)];
+}
+
+function shortestPeriodMs(targets: readonly TargetState[]): number {
+  return targets.reduce((least, { periodMs }) => Math.min(least, periodMs), Number.POSITIVE_INFINITY);
 }
 
 /** Only a target that was aged often enough needs its generations read again after aging. */

@@ -46,6 +46,7 @@ export function explained(target: TargetStatus, memcg: Pick<MemcgStatus, "dry_ru
     case "no_progress":
     case "swap_full":
     case "protected":
+    case "unreached":
     case "vanished":
     case "disabled":
     case "stopped":

@@ -17,6 +17,7 @@ const reasonTexts: Readonly<Record<EndReason, string>> = {
   disabled: "disabled",
   nothing_cold: "nothing cold",
   evicted: "evicted",
+  unreached: "first in the next run",
   vanished: "removed",
   stopped: "stopped",
 };
@@ -45,6 +46,7 @@ export function whyNotText(target: TargetStatus): string {
     case "swap_full":
     case "protected":
     case "evicted":
+    case "unreached":
     case "vanished":
     case "disabled":
     case "stopped":

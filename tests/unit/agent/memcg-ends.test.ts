@@ -233,6 +233,7 @@ describe("every target ends with one reason", () => {
   });
 
   test("each reason has a row", () => {
-    expect(new Set(rows.map(({ end }) => end))).toEqual(new Set(endReasons));
+    // What is not reached takes many targets: see memcg-service.test.ts.
+    expect(new Set([...rows.map(({ end }) => end), "unreached"])).toEqual(new Set(endReasons));
   });
 });

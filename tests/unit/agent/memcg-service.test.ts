@@ -164,6 +164,116 @@ describe("one run at a time", () => {
   });
 });
 
+describe("a run that lasts until the next period comes", () => {
+  const names = Array.from({ length: 30 }, (_, index) => `/c${index}`);
+
+  async function longRun(asked: boolean): Promise<{ readonly serving: Serving; readonly evicted: () => string[] }> {
+    const kernel = new MemcgKernel();
+    for (const name of names) kernel.add(name, { anonPages: 0, filePages: 64 });
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    kernel.commandMs = periodMs / 20;
+    await serving.service.run(asked, false);
+    const evicted = (): string[] => {
+      const { targets } = serving.service.status();
+      return targets.filter(({ evictions }) => evictions > 0).map(({ path }) => path);
+    };
+    return { serving, evicted };
+  }
+
+  test("leaves the others to the next one, which begins at once and with them", async () => {
+    const { serving, evicted } = await longRun(false);
+    using kernel = serving.kernel;
+    const first = evicted();
+    expect(first.length).toBeWithin(16, names.length - 1);
+    const left = names.filter((name) => !first.includes(name));
+    for (const name of left) expect(serving.target(name)).toMatchObject({ last_end: "unreached", evictions: 0 });
+    expect(dueInMs(serving)).toBeLessThanOrEqual(0);
+    expect(serving.log.entries.at(-1)?.fields).toMatchObject({ unreached: left.length });
+
+    kernel.commands.length = 0;
+    kernel.commandMs = 1;
+    kernel.clock.advance(periodMs);
+    const report = await serving.run();
+    expect(report.ends.unreached).toBe(0);
+    expect(evicted()).toEqual(names);
+    const order = serving.commands("-").map((command) => command.split(" ")[1] ?? "");
+    expect(order[0]).toBe(kernel.id(left[0] ?? ""));
+    expect(dueInMs(serving)).toBe(periodMs);
+  });
+
+  test("goes on to its end where somebody asked for it", async () => {
+    const { serving, evicted } = await longRun(true);
+    using kernel = serving.kernel;
+    expect(evicted()).toEqual(names);
+    expect(kernel.usagePages(names[0] ?? "")).toBe(0);
+  });
+});
+
+test("the agent's own cgroup is left alone, also when settings change, and a rule takes that back", async () => {
+  using kernel = new MemcgKernel();
+  for (const path of ["/own", "/other"]) kernel.add(path, cold);
+  const serving = new Serving(kernel, {}, false, "/own");
+  await serving.ripen();
+  await serving.run();
+  expect([serving.target("/own").last_end, serving.target("/other").last_end]).toEqual(["disabled", "evicted"]);
+  expect(serving.commands("-", "/own")).toEqual([]);
+  serving.apply({ cgroups: [rule("/own", { disabled: false })] });
+  await serving.next();
+  expect(serving.target("/own").last_end).toBe("not_ready");
+  serving.apply({});
+  await serving.next();
+  expect(serving.target("/own").last_end).toBe("disabled");
+});
+
+describe("a stop", () => {
+  test("is heard between any two targets, before anything is read of the others", async () => {
+    using kernel = new MemcgKernel();
+    const names = Array.from({ length: 40 }, (_, index) => `/c${index}`);
+    for (const name of names) kernel.add(name, cold);
+    const serving = new Serving(kernel);
+    await serving.ripen();
+    // Each file of a cgroup takes its time, and the agent gives way: somebody stops it then.
+    kernel.clock.ticksMs = 1;
+    const run = serving.run();
+    setImmediate(() => void serving.service.stop());
+    const { ends } = await run;
+    expect(ends.stopped).toBeGreaterThan(30);
+    expect(serving.commands("-")).toEqual([]);
+  });
+});
+
+describe("the cgroups' mount", () => {
+  test("that goes away under us is told, and what is known of the cgroups stays until it is back", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    const serving = new Serving(kernel);
+    await serving.run();
+    const mountAgain = kernel.unmount();
+    kernel.clock.advance(periodMs);
+    expect(await faultOf(serving.run())).toBe("missing");
+    expect(serving.service.status().targets.map(({ path, runs }) => [path, runs])).toEqual([
+      ["/", 1],
+      ["/a", 1],
+    ]);
+    mountAgain();
+    kernel.clock.advance(periodMs);
+    await serving.run();
+    expect(serving.target("/a")).toMatchObject({ runs: 2, agings: 2 });
+  });
+
+  test("under which a cgroup's name is another's is not believed, where ids are inodes", async () => {
+    using kernel = new MemcgKernel();
+    kernel.add("/a", cold);
+    kernel.add("/b", cold);
+    kernel.identify();
+    kernel.replace("/b");
+    const serving = new Serving(kernel);
+    await serving.run();
+    expect(serving.service.status().targets.map(({ path }) => path)).toEqual(["/", "/a"]);
+  });
+});
+
 describe("what is told", () => {
   test("totals, events and the last run agree", async () => {
     using kernel = new MemcgKernel();

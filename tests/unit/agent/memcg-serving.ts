@@ -32,7 +32,7 @@ export class Serving {
   readonly warnings: Warnings;
   readonly service: MemcgService;
 
-  constructor(kernel: MemcgKernel, memcg: MemcgChoice = {}, dryRun = false) {
+  constructor(kernel: MemcgKernel, memcg: MemcgChoice = {}, dryRun = false, ownCgroup: string | null = null) {
     const { root, clock } = kernel;
     this.kernel = kernel;
     this.events = new Events(() => clock.wallMs());
@@ -44,6 +44,7 @@ export class Serving {
       events: this.events,
       warnings: this.warnings,
       settings: memcgSettings(memcg),
+      ownCgroup,
       dryRun,
       openLruGen: kernel.openLruGen,
     });

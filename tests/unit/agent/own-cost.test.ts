@@ -1,6 +1,6 @@
 /** What the agent takes, as its guest counts it. */
 import { expect, test } from "bun:test";
-import { ownCgroupBytes, ownCost } from "../../../src/agent/own-cost.ts";
+import { ownCgroupBytes, ownCgroupPath, ownCost } from "../../../src/agent/own-cost.ts";
 import { Tree } from "../kernel/fixtures.ts";
 
 const folder = "sys/fs/cgroup/system.slice/mem-agent.service";
@@ -27,6 +27,29 @@ for (const [name, procs, own, bytes] of rows) {
     expect(ownCgroupBytes(files.root, 42)).toBe(bytes);
   });
 }
+
+const ownRows: readonly (readonly [name: string, procs: string, own: string, path: string | null])[] = [
+  ["alone in it", "42\n", "0::/system.slice/mem-agent.service\n", "/system.slice/mem-agent.service"],
+  ["with others in it", "42\n43\n", "0::/system.slice/mem-agent.service\n", null],
+  ["in the root", "42\n", "0::/\n", null],
+  ["in one that is gone", "42\n", "0::/gone.slice\n", null],
+];
+for (const [name, procs, own, path] of ownRows) {
+  test(`the own cgroup, ${name}`, () => {
+    using files = tree(procs, own);
+    expect(ownCgroupPath(files.root, 42)).toBe(path);
+  });
+}
+
+test("the own cgroup, in the memory hierarchy of version 1", () => {
+  using files = new Tree({
+    "proc/self/mountinfo": "29 24 0:25 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+    "proc/self/cgroup": "5:cpu,cpuacct:/elsewhere\n4:memory:/agent\n0::/elsewhere\n",
+    "sys/fs/cgroup/memory/agent/cgroup.procs": "42\n",
+  });
+  expect(ownCgroupPath(files.root, 42)).toBe("/agent");
+  expect(ownCgroupPath(files.root, 43)).toBeNull();
+});
 
 test("it holds at least what is private", () => {
   const { charged_bytes: charged, private_bytes: own } = ownCost();

@@ -6,6 +6,7 @@ import { evictTargets, Pace, type EvictionEnd } from "../../../src/agent/memcg/e
 import { EvictionGuards, PressureReader } from "../../../src/agent/memcg/pressure.ts";
 import { MemcgRegistry, type TargetState } from "../../../src/agent/memcg/registry.ts";
 import { MemoryReclaimBackend } from "../../../src/agent/memcg/memory-reclaim.ts";
+import { atOnce, Turns } from "../../../src/base/turns.ts";
 import { compileRules } from "../../../src/config/rules.ts";
 import { readCgroupTree } from "../../../src/kernel/cgroup.ts";
 import { SteppedClock } from "./stepped-clock.ts";
@@ -68,11 +69,11 @@ class Trial implements Disposable {
   /** Runs in which nothing was evicted, a period apart. */
   pass(runs: number): void {
     for (let run = 0; run < runs; run++) {
-      this.backend.look(true);
+      atOnce(this.backend.looking(true));
       for (const target of this.registry.targets()) this.backend.ran(target, 0);
       this.clock.advance(periodMs);
     }
-    this.backend.look(true);
+    atOnce(this.backend.looking(true));
   }
 
   [Symbol.dispose](): void {
@@ -95,7 +96,7 @@ describe("what is seen", () => {
     trial.set("/a/b/c", 600);
     trial.set("/d", 100);
     mkdirSync(join(trial.root, mount, "uncounted/deeper"), { recursive: true });
-    trial.backend.look(true);
+    atOnce(trial.backend.looking(true));
     expect(sizes(trial)).toEqual({ "/": 0, "/a": 300, "/a/b": 0, "/a/b/c": 600, "/d": 100 });
     expect(trial.target("/a").inactive).toEqual({ anonPages: 0, filePages: 300 });
   });
@@ -103,9 +104,9 @@ describe("what is seen", () => {
   test("one that is gone is forgotten", () => {
     using trial = new Trial();
     for (const path of ["/", "/a"]) trial.set(path, 10);
-    trial.backend.look(true);
+    atOnce(trial.backend.looking(true));
     rmSync(join(trial.root, mount, "a"), { recursive: true });
-    trial.backend.look(true);
+    atOnce(trial.backend.looking(true));
     expect(Object.keys(sizes(trial))).toEqual(["/"]);
   });
 });
@@ -127,7 +128,7 @@ describe("what is planned", () => {
     using trial = new Trial();
     for (const path of ["/", "/a"]) trial.set(path, 10_000);
     for (let run = 0; run < 10; run++) {
-      trial.backend.look(true);
+      atOnce(trial.backend.looking(true));
       trial.backend.ran(trial.target("/a"), 0);
       trial.clock.advance(1_000);
     }
@@ -155,7 +156,7 @@ test("the kernel is asked for bytes without swapping, and what went is taken off
   expect(readFileSync(join(trial.root, mount, "a/memory.reclaim"), "utf8")).toStartWith("1048576 swappiness=0");
   // As with lru_gen it is the next look that shows it.
   expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(10_000);
-  trial.backend.look(false);
+  atOnce(trial.backend.looking(false));
   expect(trial.target("/a").pagesUpTo(Infinity, "file")).toBe(9_800);
 });
 
@@ -185,6 +186,8 @@ test("what went in an eviction is booked, and ends it when it is as much as was 
       },
     },
     mustStop: () => false,
+    turns: new Turns(trial.clock),
+    leaveOut: () => null,
   })) {
     ends.push(end);
   }

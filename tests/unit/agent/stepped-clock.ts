@@ -6,7 +6,11 @@ export class SteppedClock implements Clock {
   #nowMs = 1_000_000;
   readonly #timers = new Set<{ readonly atMs: number; readonly act: () => void }>();
 
+  /** So much time goes by whenever somebody asks what time it is. */
+  ticksMs = 0;
+
   monotonicMs(): number {
+    this.#nowMs += this.ticksMs;
     return this.#nowMs;
   }
 

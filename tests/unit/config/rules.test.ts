@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { formatProblem } from "../../../src/config/problems.ts";
 import { compileRules, editRules, ruleId, unmatchedRules, type RuleEdits } from "../../../src/config/rules.ts";
 import { defaultSettings, type MemcgRule, type RulePatch, type Settings } from "../../../src/config/schema.ts";
@@ -317,4 +317,20 @@ const matching: readonly (readonly [rule: RulePatch, matches: boolean])[] = [
 test.each(matching)("%p matches a cgroup: %p", (rule, matches) => {
   const rules = settingsWith([rule, { path: "/a" }, { path: "/nowhere" }]).memcg.cgroups;
   expect(unmatchedRules(rules, cgroups)).toEqual(rules.filter((_, index) => index === 2 || (index === 0 && !matches)));
+});
+
+describe("the agent's own cgroup", () => {
+  const rows: readonly (readonly [string, Parameters<typeof settingsWith>[0], string, boolean])[] = [
+    ["is left alone", [], "/own", true],
+    ["and no other", [], "/other", false],
+    ["also under a rule for what is above it", [{ path: "/", period_secs: 1 }], "/own", true],
+    ["and not what is below it", [], "/own/below", false],
+    ["unless a rule names it", [{ path: "/own", period_secs: 1 }], "/own", false],
+  ];
+  for (const [name, rules, path, disabled] of rows) {
+    test(name, () => {
+      const found = compileRules(settingsWith(rules).memcg, "/own").lookup(path, 0);
+      expect(found.settings.disabled).toBe(disabled);
+    });
+  }
 });
