@@ -4,9 +4,10 @@ import { busyFlags, cgroupRoot, demand, logPath, socketPath, type Scene, type Tr
 
 const mib = 2 ** 20;
 const coldMiB = 256;
-/** An end takes less than a second, or on a slow machine less than twice what the shortest command takes. */
+/** Of so many ends in each phase most take less than a second, and all less than the service manager waits. */
+const ends = 3;
 const stopSecsMax = 1;
-const stopCommandsMax = 2;
+const stopSecsMost = 5;
 /** RssFile of an agent that has dropped its executable, as it does three seconds after its start; 25 MiB and more before. */
 const droppedKib = 12 * 1024;
 /** Each takes a few milliseconds: half a minute or so. */
@@ -45,7 +46,7 @@ const phases: readonly Phase[] = [
 export const endTrials: readonly Trial[] = [
   {
     fault: `SIGTERM while ${phases.map(({ name }) => name).join(", ")}`,
-    expected: "exit 0 within a second, no socket and no child left",
+    expected: "exit 0, of three ends most within a second, no socket and no child left",
     run: terminated,
   },
   {
@@ -58,8 +59,6 @@ export const endTrials: readonly Trial[] = [
 interface End {
   readonly status: number;
   readonly secs: number;
-  /** The shortest command, right after it. */
-  readonly commandSecs: number;
 }
 
 /** Starts an agent, and sends it the signal as soon as it is in the phase. */
@@ -76,15 +75,13 @@ async function endIn(phase: Phase, signal: "TERM" | "KILL", scene: Scene): Promi
     done 2>/dev/null
     start=$(cut -d' ' -f1 /proc/uptime)
     kill -${signal} $agent; wait $agent; status=$?
-    ended=$(cut -d' ' -f1 /proc/uptime)
-    mem-agent --version >/dev/null
-    echo "$status $start $ended $(cut -d' ' -f1 /proc/uptime)"`,
+    echo "$status $start $(cut -d' ' -f1 /proc/uptime)"`,
     { timeoutMs: 90_000 },
   );
   demand(!answer.startsWith("never"), `never seen: ${phase.name}`);
   if (phase.cold) await guest.sh(`rmdir ${cgroupRoot}/cold; rm /data/cold`);
-  const [status = -1, start = 0, ended = 0, after = 0] = answer.trim().split(" ").map(Number);
-  return { status, secs: ended - start, commandSecs: after - ended };
+  const [status = -1, start = 0, end = 0] = answer.trim().split(" ").map(Number);
+  return { status, secs: end - start };
 }
 
 async function childrenLeft(scene: Scene): Promise<number> {
@@ -96,17 +93,22 @@ async function terminated(scene: Scene): Promise<string> {
   await scene.end();
   const seen: string[] = [];
   for (const phase of phases) {
-    const { status, secs, commandSecs } = await endIn(phase, "TERM", scene);
-    const left = (await scene.guest.run(`test -e ${socketPath}`)).status === 0;
-    demand(status === 0, `${phase.name}: exit ${status}`);
-    const took = `${phase.name} ${secs.toFixed(2)} s (a command: ${commandSecs.toFixed(2)})`;
-    demand(secs <= Math.max(stopSecsMax, stopCommandsMax * commandSecs), took);
-    demand(!left, `${phase.name}: the socket is left`);
-    demand((await childrenLeft(scene)) === 0, `${phase.name}: a child is left`);
-    seen.push(took);
+    const took: number[] = [];
+    while (took.length < ends) {
+      const { status, secs } = await endIn(phase, "TERM", scene);
+      const left = (await scene.guest.run(`test -e ${socketPath}`)).status === 0;
+      demand(status === 0, `${phase.name}: exit ${status}`);
+      demand(!left, `${phase.name}: the socket is left`);
+      demand((await childrenLeft(scene)) === 0, `${phase.name}: a child is left`);
+      took.push(secs);
+    }
+    const text = `${phase.name} ${took.map((secs) => secs.toFixed(2)).join(", ")} s`;
+    const quick = took.filter((secs) => secs <= stopSecsMax).length;
+    demand(quick > ends / 2 && Math.max(...took) <= stopSecsMost, text);
+    seen.push(text);
   }
   await scene.start();
-  return `exit 0: ${seen.join(", ")}`;
+  return `exit 0: ${seen.join("; ")}`;
 }
 
 async function killed(scene: Scene): Promise<string> {

@@ -63,9 +63,8 @@ export const limitTrials: readonly Trial[] = [
 async function fullDisk(scene: Scene): Promise<string> {
   const { guest } = scene;
   await guest.sh("dd if=/dev/zero of=/logs/filler bs=4k 2>/dev/null || true; df /logs | grep -q 100%");
-  // Each change is a line.
-  for (const level of ["debug", "info"]) await scene.json("/v1/log-level", "PUT", `{"level":"${level}"}`);
-  for (const limit of [3, 4]) await scene.json("/v1/memcg", "PATCH", `{"swappiness_max":${limit}0}`);
+  // Each change is a line of at least 60 bytes, and there may be up to 4 KiB of room in the log's last page.
+  for (let line = 0; line < 72; line++) await scene.json("/v1/memcg", "PATCH", `{"swappiness_max":${60 + (line % 2)}}`);
   const { message } = await scene.until(({ warnings }) => warnings[0] ?? null, {
     deadlineMs: 20_000,
     what: "a warning about the log",
