@@ -11,6 +11,8 @@
  *                            `busy US` for each answer that says "running":true, and `idle US` for each other.
  *   probe half SOCKET COUNT  opens so many connections with half a request each, prints `open`, and waits until all are
  *                            closed from the other side; then prints `closed COUNT after SECONDS s`.
+ *   probe tick               sleeps 5 ms again and again, until it is killed; prints `gap MS` where it slept for 20 or
+ *                            more, which is how long the machine that emulates this one held it up.
  *   probe send SOCKET        sends what it reads on its standard input, and prints what it is answered until that ends.
  */
 #define _GNU_SOURCE
@@ -176,6 +178,15 @@ static int half(const char *path, unsigned long count) {
   return closed != count;
 }
 
+static _Noreturn void tick(void) {
+  for (;;) {
+    uint64_t start = now_us();
+    usleep(5000);
+    unsigned long long slept = (now_us() - start) / 1000;
+    if (slept >= 20) printf("gap %llu\n", slept);
+  }
+}
+
 static int send_input(const char *path) {
   char part[65536];
   int fd = connected(path);
@@ -196,7 +207,8 @@ int main(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "stop") == 0) return stop(argv[2], argv[3]);
   if (argc == 4 && strcmp(argv[1], "ask") == 0) ask(argv[2], argv[3]);
   if (argc == 4 && strcmp(argv[1], "half") == 0) return half(argv[2], strtoul(argv[3], NULL, 10));
+  if (argc == 2 && strcmp(argv[1], "tick") == 0) tick();
   if (argc == 3 && strcmp(argv[1], "send") == 0) return send_input(argv[2]);
-  fprintf(stderr, "usage: probe stop CGROUP FILE | ask SOCKET PATH | half SOCKET COUNT | send SOCKET\n");
+  fprintf(stderr, "usage: probe stop CGROUP FILE | ask SOCKET PATH | half SOCKET COUNT | tick | send SOCKET\n");
   return 2;
 }
