@@ -7,7 +7,7 @@ import { isFault, messageOf } from "../base/fault.ts";
 import type { Logger } from "../base/log.ts";
 import { serveSocket, type SocketServer } from "./server.ts";
 
-/** Whoever removes the file may be removing its folder as well: that is over then. */
+/** A command that removes the file may remove its folder as well: by then it has. */
 const settleMs = 250;
 
 export interface ControlSocketOptions {
