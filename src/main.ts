@@ -27,7 +27,11 @@ async function start(): Promise<number> {
   if (argv[0] === "serve") {
     // It would end the process until the second stage has its handler, and that reads the settings file in any case.
     const { ignoreHangUp } = await import("./system/libc.ts");
-    ignoreHangUp();
+    try {
+      ignoreHangUp();
+    } catch {
+      // The environment may keep the engine from calling C. The second stage starts without that environment.
+    }
   }
   const { command } = await import("./cli/command.ts");
   return command(process.argv0, argv);

@@ -7,7 +7,7 @@ import { runIdle } from "../../bench/idle-process.ts";
 import type { IdleReport } from "../../bench/idle-runs.ts";
 import { IdleTree } from "../../bench/idle-tree.ts";
 
-const [few, many] = [100, 600] as const;
+const [few, many] = [100, 1100] as const;
 
 interface Cost {
   readonly textBytes: number;
