@@ -72,7 +72,10 @@ async function work(guest: Guest): Promise<void> {
     deadlineMs: 60_000,
     what: "the cold cache leave",
   });
-  expect(await serviceProperty(guest, "StatusText")).toMatch(/^saved \d.* [KMG]iB, /);
+  await guest.until(async () => /^saved \d.* [KMG]iB, /.test(await serviceProperty(guest, "StatusText")), {
+    deadlineMs: 10_000,
+    what: "systemd show what is saved",
+  });
   await guest.sh("mem-agent compactset --compact-period-psi-percent-limit 100 --compact-psi-percent-limit 100");
   const compact = JSON.parse(await guest.sh("mem-agent run compact --json")) as CompactRunReport;
   expect(compact.end).toBe("done");
