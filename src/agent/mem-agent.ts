@@ -29,7 +29,7 @@ import { compactChildCommand } from "./compact/child.ts";
 import { Compactor } from "./compact/run.ts";
 import { History } from "./history.ts";
 import { Events, type EventChoice, type TimedEvent } from "./events.ts";
-import type { ChangeAnswer, PauseAnswer } from "./face.ts";
+import type { ChangeAnswer, PauseAnswer } from "./control.ts";
 import type { GivebackRequest } from "./giveback.ts";
 import { MemcgService } from "./memcg/service.ts";
 import { meetPrerequisites } from "./doctor/prerequisites.ts";

@@ -1,5 +1,5 @@
 /** What each route does with the daemon. A route without an entry here does not compile. */
-import type { DaemonFace } from "../agent/face.ts";
+import type { DaemonControl } from "../agent/control.ts";
 import { givebackBodyOf, logLevelOf, pauseSecsOf, runBodyOf } from "./body.ts";
 import type { MetricsText } from "./metrics.ts";
 import type { AnswerOf, RouteName } from "./routes.ts";
@@ -15,29 +15,32 @@ export interface Question {
 export type AnsweredRoute = Exclude<RouteName, "events">;
 
 type Answers = {
-  readonly [Name in AnsweredRoute]: (face: DaemonFace, question: Question) => AnswerOf<Name> | Promise<AnswerOf<Name>>;
+  readonly [Name in AnsweredRoute]: (
+    daemon: DaemonControl,
+    question: Question,
+  ) => AnswerOf<Name> | Promise<AnswerOf<Name>>;
 };
 
 export const answers: Answers = {
-  status: (face) => face.status(),
-  memcgStatus: (face) => face.memcgStatus(),
-  memcgSet: (face, { body, save }) => face.memcgSet(body, { save }),
-  compactStatus: (face) => face.compactStatus(),
-  compactSet: (face, { body, save }) => face.compactSet(body, { save }),
-  logLevelSet: (face, { body, save }) => face.logLevelSet(logLevelOf(body), { save }),
-  history: (face) => face.history(),
-  configShow: (face) => face.configShow(),
-  reload: (face) => face.reload(),
-  run: (face, { body }) => {
+  status: (daemon) => daemon.status(),
+  memcgStatus: (daemon) => daemon.memcgStatus(),
+  memcgSet: (daemon, { body, save }) => daemon.memcgSet(body, { save }),
+  compactStatus: (daemon) => daemon.compactStatus(),
+  compactSet: (daemon, { body, save }) => daemon.compactSet(body, { save }),
+  logLevelSet: (daemon, { body, save }) => daemon.logLevelSet(logLevelOf(body), { save }),
+  history: (daemon) => daemon.history(),
+  configShow: (daemon) => daemon.configShow(),
+  reload: (daemon) => daemon.reload(),
+  run: (daemon, { body }) => {
     const { what, dry_run } = runBodyOf(body);
-    return face.run(what, { dryRun: dry_run });
+    return daemon.run(what, { dryRun: dry_run });
   },
-  giveback: (face, { body }) => face.giveback(givebackBodyOf(body)),
-  pause: (face, { body }) => face.pause(pauseSecsOf(body)),
-  metrics: async (face, { metrics }) => {
+  giveback: (daemon, { body }) => daemon.giveback(givebackBodyOf(body)),
+  pause: (daemon, { body }) => daemon.pause(pauseSecsOf(body)),
+  metrics: async (daemon, { metrics }) => {
     const text = await metrics();
-    const agent = face.status();
-    return text.of({ agent, memcg: face.memcgStatus(), compact: agent.compact });
+    const agent = daemon.status();
+    return text.of({ agent, memcg: daemon.memcgStatus(), compact: agent.compact });
   },
-  health: (face) => ({ health: face.health() }),
+  health: (daemon) => ({ health: daemon.health() }),
 };

@@ -1,5 +1,5 @@
 /** A request's body: read under a bound, decoded, and narrowed. */
-import { pauseSecsMax } from "../agent/face.ts";
+import { pauseSecsMax } from "../agent/control.ts";
 import * as v from "valibot";
 import type { GivebackRequest } from "../agent/giveback.ts";
 import { parseLogLevel } from "../config/change.ts";

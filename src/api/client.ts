@@ -51,7 +51,7 @@ export interface CallOptions<Name extends RouteName> {
   /** How long to wait for the answer; null waits for ever. 10 s, and for ever for `run` and `giveback`, where it is left out. */
   readonly timeoutMs?: number | null;
   readonly signal?: AbortSignal;
-  /** The caller's version: a daemon of another one is told to `warn`. */
+  /** The caller's version: a daemon of another one is reported to `warn`. */
   readonly version?: string;
   readonly warn?: (message: string) => void;
 }

@@ -1,6 +1,6 @@
 /** The control socket of a daemon whose address may change while it runs, and whose file somebody may remove. */
 import { watch, type FSWatcher } from "node:fs";
-import type { DaemonFace } from "../agent/face.ts";
+import type { DaemonControl } from "../agent/control.ts";
 import { parseAddr } from "../base/address.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { isFault, messageOf } from "../base/fault.ts";
@@ -11,7 +11,7 @@ import { serveSocket, type SocketServer } from "./server.ts";
 const settleMs = 250;
 
 export interface ControlSocketOptions {
-  readonly face: DaemonFace;
+  readonly daemon: DaemonControl;
   readonly log: Logger;
   readonly clock: Clock;
   /** Called for each request. */

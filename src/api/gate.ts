@@ -1,5 +1,5 @@
 /**
- * What is asked, told from a request's head alone: the route, or the refusal. Pure.
+ * What is asked, by a request's head alone: the route, or the refusal. Pure.
  *
  * A web page can reach the socket only through a proxy that somebody put there, and even then it shall change nothing:
  * whatever carries a page's headers is refused, and so is a name that DNS could rebind. Addresses and names without a

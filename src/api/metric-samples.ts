@@ -12,7 +12,7 @@ export type Labels = Readonly<Record<string, string>>;
 /** A null value is not known, and gives no series. */
 export type Sample = readonly [labels: Labels, value: number | null];
 
-/** The sources, with the targets told apart that have series of their own. */
+/** The sources, and which targets have series of their own. */
 export interface View extends MetricSources {
   readonly shown: readonly TargetStatus[];
   readonly rest: readonly TargetStatus[];

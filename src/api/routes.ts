@@ -3,7 +3,7 @@
  * this table. It names types only, so that a control command loads nothing but text.
  */
 import type { TimedEvent } from "../agent/events.ts";
-import type { ChangeAnswer, PauseAnswer } from "../agent/face.ts";
+import type { ChangeAnswer, PauseAnswer } from "../agent/control.ts";
 import type { SettingInForce } from "../config/in-force.ts";
 import type {
   AgentStatus,

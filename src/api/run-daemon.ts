@@ -26,7 +26,7 @@ export interface RunDaemonOptions {
 
 /** SIGTERM ends the process within this time, whatever the kernel is doing for it. */
 const stopMsMax = 900;
-/** How often to look after what nobody tells us of: the socket's file, a mount over a watched folder, a full disk. */
+/** How often to check what nothing reports: the socket's file, a mount over a watched folder, a full disk. */
 const housekeepingMs = 60_000;
 const standardError = 2;
 
@@ -53,7 +53,7 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   const daemon = new Daemon({ version, file: config.file, dryRun, kernelRoot: "/", clock: systemClock, log }, live);
   const trimmer = new Trimmer(systemClock);
   const door = new DoorWhenWanted({
-    face: daemon,
+    daemon,
     log,
     clock: systemClock,
     asked: () => trimmer.touched(),
@@ -106,7 +106,7 @@ async function begin(
   try {
     daemon.claim();
     const opened = await ControlSocket.open(addr, {
-      face: daemon,
+      daemon,
       log,
       clock: systemClock,
       asked: () => trimmer.touched(),

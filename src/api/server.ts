@@ -1,5 +1,5 @@
-/** The routes over HTTP and JSON, answered from a DaemonFace: on the control socket, and behind the door for the host. */
-import type { DaemonFace } from "../agent/face.ts";
+/** The routes over HTTP and JSON, answered from a DaemonControl: on the control socket, and behind the door for the host. */
+import type { DaemonControl } from "../agent/control.ts";
 import type { Clock } from "../base/clock.ts";
 import { jsonText } from "../base/log-line.ts";
 import type { Logger } from "../base/log.ts";
@@ -13,7 +13,7 @@ import type { MetricsText } from "./metrics.ts";
 import { routes, versionHeader, type AnswerForm, type RouteName } from "./routes.ts";
 
 export interface ServeOptions {
-  readonly face: DaemonFace;
+  readonly daemon: DaemonControl;
   readonly log: Logger;
   readonly clock: Clock;
   /** Called for each request. */
@@ -41,7 +41,7 @@ const contentTypes: Readonly<Record<AnswerForm, string>> = {
 };
 
 /**
- * Serves `face` at `path` (from `parseAddr`), mode 0600. Fault `busy` when a daemon lives there already, `denied` when something that is no
+ * Serves `daemon` at `path` (from `parseAddr`), mode 0600. Fault `busy` when a daemon lives there already, `denied` when something that is no
  * socket is in its place.
  */
 export async function serveSocket(options: ServeOptions & { readonly path: string }): Promise<SocketServer> {
@@ -109,7 +109,7 @@ async function answer(request: Request, serving: Serving): Promise<Response> {
     if (body !== null && routes[name].body === null && !isEmptyObject(body)) {
       throw new Refusal(400, `cannot ${request.method} ${routes[name].path} with a body: it takes none; leave it out`);
     }
-    const value = await answers[name](serving.face, { body, save, metrics: serving.metrics });
+    const value = await answers[name](serving.daemon, { body, save, metrics: serving.metrics });
     return respond(name, serving, typeof value === "string" ? value : `${jsonText(value)}\n`);
   } catch (error) {
     return failure(error, serving);
@@ -125,9 +125,9 @@ function isEmptyObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.keys(value).length === 0;
 }
 
-function openStream({ face, clock, streams }: Serving): ReadableStream<Uint8Array> {
+function openStream({ daemon, clock, streams }: Serving): ReadableStream<Uint8Array> {
   const stream = eventStream(
-    (listener) => face.onEvent(listener),
+    (listener) => daemon.onEvent(listener),
     () => clock.wallMs(),
     () => streams.delete(stream),
   );
@@ -135,17 +135,17 @@ function openStream({ face, clock, streams }: Serving): ReadableStream<Uint8Arra
   return stream.body;
 }
 
-function respond(name: RouteName, { face }: Serving, body: string | ReadableStream<Uint8Array>): Response {
+function respond(name: RouteName, { daemon }: Serving, body: string | ReadableStream<Uint8Array>): Response {
   return new Response(body, {
     headers: {
       "content-type": contentTypes[routes[name].form],
-      [versionHeader]: face.version,
+      [versionHeader]: daemon.version,
       "cache-control": "no-store",
     },
   });
 }
 
-function failure(error: unknown, { face, log }: Serving): Response {
+function failure(error: unknown, { daemon, log }: Serving): Response {
   const status = statusOf(error);
   const { error: message, problems } = errorAnswer(error);
   if (status >= 500) log.error("a request failed", { status, why: error instanceof Error ? error.stack : error });
@@ -154,7 +154,7 @@ function failure(error: unknown, { face, log }: Serving): Response {
     status,
     headers: {
       "content-type": contentTypes.json,
-      [versionHeader]: face.version,
+      [versionHeader]: daemon.version,
       ...(error instanceof Refusal ? error.headers : {}),
     },
   });

@@ -7,7 +7,7 @@
  */
 import { dirname } from "node:path";
 import type { DoorNews } from "../agent/door.ts";
-import type { DaemonFace } from "../agent/face.ts";
+import type { DaemonControl } from "../agent/control.ts";
 import { parseAddr, parseVsockListen } from "../base/address.ts";
 import type { Clock } from "../base/clock.ts";
 import { isFault, messageOf } from "../base/fault.ts";
@@ -18,7 +18,7 @@ import { listenVsock, peerCid } from "../system/vsock.ts";
 import { serveHidden } from "./server.ts";
 
 export interface VsockDoorOptions {
-  readonly face: DaemonFace;
+  readonly daemon: DaemonControl;
   readonly log: Logger;
   readonly clock: Clock;
   /** Called for each request. */

@@ -1,5 +1,5 @@
 /**
- * One event as one line of text or JSON. Pure: what is written where stands in log.ts.
+ * One event as one line of text or JSON. Pure: log.ts decides what is written where.
  *
  * A cgroup's name may hold newlines, escape sequences and bytes that are no UTF-8. Nothing of that reaches a terminal
  * or splits a line: control characters are escaped wherever they are.

@@ -4,7 +4,7 @@
  *     mem_agent.memcg.period_secs=300 mem_agent.memcg.swap
  *
  * Every setting but rules. As with the kernel's own parameters a dash is as good as an underscore, and a boolean without
- * a value is true. Parameters of others are not looked at.
+ * a value is true. Parameters of others are ignored.
  */
 import { didYouMean } from "./nearest.ts";
 import { type Problem, show } from "./problems.ts";

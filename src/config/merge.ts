@@ -49,7 +49,7 @@ export interface SettingChange {
 
 /** A request to change settings at run time. */
 export interface SettingsChange extends SettingsOverrides {
-  /** Edits of the rules; a change's `memcg.cgroups` is not looked at. */
+  /** Edits of the rules; a change's `memcg.cgroups` is ignored. */
   readonly rules?: RuleEdits;
 }
 

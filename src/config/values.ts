@@ -217,7 +217,7 @@ export function readKeys(
   return found;
 }
 
-/** Says where a known key belongs that stands in the wrong place, or which one was probably meant. */
+/** Says where a known key in the wrong place belongs, or which one was probably meant. */
 function unknownKey(key: string, at: InputPath, names: readonly string[]): string {
   const homes = settingList.filter((setting) => setting.key === key);
   if (at.length === 0 && names.includes("memcg") && homes.length > 0) {

@@ -5,7 +5,7 @@
  * where there are four into the second oldest (6.1, 6.12), which the next aging makes the oldest. Nor does the kernel's
  * order help: aging appends the oldest generation to the next one back to front, so that the pages which came last may go
  * first (seen on 6.1 and 6.12: of two files in the oldest generation the one that was read later). So two things are
- * followed for each generation from the first look that shows it: the least that it and all older ones held, and what was
+ * followed for each generation from the first scan that shows it: the least that it and all older ones held, and what was
  * read into the target since. The least is old as long as next to nothing was read in; else what goes may be fresh.
  *
  * What was touched through page tables, the generations' ages tell (see eviction.ts); so too for anonymous pages, of which
@@ -16,13 +16,13 @@ import { generationsMax } from "./eviction.ts";
 /** What is read in may be this share of what is old; below it, it is the noise of log files. */
 const joinedDivisor = 64;
 
-/** One generation at a look. */
+/** One generation at a scan. */
 export interface CohortGeneration {
   readonly seq: number;
   readonly filePages: number;
 }
 
-/** For each generation: its first look (tenths of a second), least pages, `joined` at the first look. */
+/** For each generation: its first scan (tenths of a second), least pages, `joined` at the first scan. */
 const generationColumns = 3;
 const totalAt = generationsMax * generationColumns;
 const joinedAt = totalAt + 1;
@@ -34,7 +34,7 @@ const timeUnitMs = 100;
 const most = 2 ** 32 - 1;
 
 /**
- * What is remembered of one target is `cohortColumns` numbers of `numbers` from `at` on, zeros before the first look: pages
+ * What is remembered of one target is `cohortColumns` numbers of `numbers` from `at` on, zeros before the first scan: pages
  * fit into 32 bits up to 16 TiB. Nothing is allocated for it, there being thousands of targets.
  */
 export interface CohortRow {
@@ -44,7 +44,7 @@ export interface CohortRow {
 
 /**
  * A look at all generations, oldest first and without gaps in `seq`. `takenPages`: file pages that anybody evicted since
- * the look before, by the kernel's count.
+ * the scan before, by the kernel's count.
  */
 export function lookAtCohort(
   row: CohortRow,

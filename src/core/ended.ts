@@ -34,10 +34,10 @@ export type EndedEnd = keyof typeof endedEndTexts;
 
 /** What is known of the cache that ended below one living cgroup. */
 export interface EndedState {
-  /** From when on it is followed, on the monotonic clock; null before the first look. */
+  /** From when on it is followed, on the monotonic clock; null before the first scan. */
   readonly sinceMs: number | null;
   readonly pages: number;
-  /** The least that was there at a look since. */
+  /** The least that was there at a scan since. */
   readonly leastPages: number;
   /** What ended since. */
   readonly joinedPages: number;
@@ -67,7 +67,7 @@ export function endedHorizonMs(limits: PaceLimits): number {
   return Math.max(2 * limits.periodMsMin, isFixedPace(limits) ? 0 : quietMsMin);
 }
 
-/** A look showed `pages`; `takenPages` are those that we evicted since the look before. */
+/** A scan showed `pages`; `takenPages` are those that we evicted since the scan before. */
 export function noteEnded(
   state: EndedState,
   { pages, takenPages, nowMs, horizonMs }: { pages: number; takenPages: number; nowMs: number; horizonMs: number },

@@ -31,7 +31,7 @@ export function coldAgeMs(agingCountMin: number, periodMs: number): number {
 export interface EvictionInput {
   /** Oldest first. */
   readonly generations: readonly Generation[];
-  /** File pages of the oldest generation that were there at every look within the horizon; see cohort.ts. */
+  /** File pages of the oldest generation that were there at every scan within the horizon; see cohort.ts. */
   readonly stayedFilePages: number;
   readonly agingCount: number;
   readonly agingCountMin: number;
@@ -123,28 +123,28 @@ export interface Progress {
   readonly oldestSeq: number;
   readonly seq: number;
   /** Looks in a row at which nothing had gone. */
-  readonly idleLooks: number;
+  readonly idleScans: number;
   /** What is left of the amount to evict. */
   readonly leftPages: number;
-  /** Whether anything was asked of the kernel since the look before. */
+  /** Whether anything was asked of the kernel since the scan before. */
   readonly wrote: boolean;
 }
 
 export type ProgressDecision =
-  | { readonly do: "go_on"; readonly idleLooks: number }
+  | { readonly do: "go_on"; readonly idleScans: number }
   | { readonly do: "end"; readonly why: "nothing_cold" | "no_progress" | "amount_done" };
 
 /** Looks without any progress after which a target is given up until its next run. */
-export const idleLooksMax = 2;
+export const idleScansMax = 2;
 
 /** Whether eviction of a target goes on after a look at its generations. */
 export function judgeProgress(progress: Progress): ProgressDecision {
   if (progress.oldestSeq > progress.seq || progress.coldPages === 0) return { do: "end", why: "nothing_cold" };
   if (progress.leftPages <= 0) return { do: "end", why: "amount_done" };
-  if (progress.coldPages < progress.coldPagesBefore) return { do: "go_on", idleLooks: 0 };
-  if (!progress.wrote) return { do: "go_on", idleLooks: progress.idleLooks };
-  if (progress.idleLooks + 1 >= idleLooksMax) return { do: "end", why: "no_progress" };
-  return { do: "go_on", idleLooks: progress.idleLooks + 1 };
+  if (progress.coldPages < progress.coldPagesBefore) return { do: "go_on", idleScans: 0 };
+  if (!progress.wrote) return { do: "go_on", idleScans: progress.idleScans };
+  if (progress.idleScans + 1 >= idleScansMax) return { do: "end", why: "no_progress" };
+  return { do: "go_on", idleScans: progress.idleScans + 1 };
 }
 
 /** Pages that an eviction freed. */
@@ -171,9 +171,9 @@ export function splitFreed(input: {
 }
 
 /** Reading lru_gen costs with each cgroup of the machine: it may take this share of the time spent evicting. */
-const lookShareMax = 0.05;
+const scanShareMax = 0.05;
 
-/** True when the next look at lru_gen keeps the looks' share of the time small. */
-export function mayLook(evictedMs: number, lookMs: number): boolean {
-  return evictedMs * lookShareMax >= lookMs;
+/** True when the next look at lru_gen keeps the scans' share of the time small. */
+export function mayScan(evictedMs: number, scanMs: number): boolean {
+  return evictedMs * scanShareMax >= scanMs;
 }

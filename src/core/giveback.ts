@@ -66,7 +66,7 @@ export interface GivebackLimits {
   /** Until the deadline. */
   readonly leftMs: number;
   /** What one look at all generations takes; each round ends with one. */
-  readonly lookMs: number;
+  readonly scanMs: number;
   /** What a batch takes with all that goes around it; see `nextTurnMs`. */
   readonly turnMs: number;
   /** Pages that may still be freed; null without a bound. */
@@ -111,13 +111,13 @@ export function nextTurnMs(turnMs: number, tookMs: number): number {
   return Math.max(tookMs, turnMs * 0.9);
 }
 
-/** Whether there is time for one more batch, with the look that must follow. */
+/** Whether there is time for one more batch, with the scan that must follow. */
 export function hasTimeForBatch({
   leftMs,
   turnMs,
-  lookMs,
-}: Pick<GivebackLimits, "leftMs" | "turnMs" | "lookMs">): boolean {
-  return leftMs >= turnMs + lookMs;
+  scanMs,
+}: Pick<GivebackLimits, "leftMs" | "turnMs" | "scanMs">): boolean {
+  return leftMs >= turnMs + scanMs;
 }
 
 /** A turn of more is held against its target: five batches' time. */
@@ -218,7 +218,7 @@ function planAging(holdings: readonly Holding[], limits: GivebackLimits): Giveba
     .map((holding, index) => ({ index, gain: agingGain(holding, limits), costMs: agingCostMs(holding, limits) }))
     .filter(({ gain }) => gain >= agingGainPagesMin)
     .toSorted((left, right) => right.gain - left.gain);
-  let leftMs = limits.leftMs - limits.lookMs - limits.turnMs;
+  let leftMs = limits.leftMs - limits.scanMs - limits.turnMs;
   const indexes: number[] = [];
   for (const { index, costMs } of gains) {
     if (costMs > leftMs) continue;

@@ -1,6 +1,6 @@
 /**
  * What comes next for a target if nobody touches its memory: when the first run may evict something of it, and what keeps
- * it from giving more now. A forecast, made of what the last look showed: it reads nothing.
+ * it from giving more now. A forecast, made of what the last scan showed: it reads nothing.
  */
 import { agingIntervalMsMax } from "./aging.ts";
 import { generationsMax } from "./eviction.ts";
@@ -16,7 +16,7 @@ export interface OutlookGeneration {
 
 export interface OutlookInput {
   readonly nowMs: number;
-  /** Oldest first; empty where no look was made yet. */
+  /** Oldest first; empty where no scan was made yet. */
   readonly generations: readonly OutlookGeneration[];
   readonly agings: number;
   readonly agingCountMin: number;

@@ -14,7 +14,7 @@ export const samplePagesMin = 256;
 const growthFactor = 8;
 /** A cgroup that used less than this share of one CPU between two looks was idle in between. */
 const idleCpuShare = 0.001;
-/** So much was work, however long ago the look before was. */
+/** So much was work, however long ago the scan before was. */
 const workUs = 100_000;
 /** Nothing that returns more often than this is taken for idle; see the workloads of the tests. */
 export const quietMsMin = 90_000;
@@ -81,7 +81,7 @@ export function paceLimits(periodMinSecs: number, periodSecs: number, agingMs = 
 }
 
 /**
- * How long after its first look a cgroup can be evicted at the earliest: a sample of what was never touched meanwhile, and
+ * How long after its first scan a cgroup can be evicted at the earliest: a sample of what was never touched meanwhile, and
  * the rest of it, where nothing uses the CPU. `agings` is how often it must be aged before (eviction_run_aging_count_min).
  */
 export function firstEvictionMs(
@@ -140,7 +140,7 @@ export function judgePace(state: PaceState, evidence: PaceEvidence): PaceState {
 }
 
 /**
- * At every look, whether the target is due or not: what is new is asked for soon. A period that was learnt by what came
+ * At every scan, whether the target is due or not: what is new is asked for soon. A period that was learnt by what came
  * back is not forgotten for it.
  */
 export function noteGrowth(state: PaceState, heldPages: number, pageBytes: number, limits: PaceLimits): PaceState {

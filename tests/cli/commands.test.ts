@@ -115,7 +115,7 @@ describe("wrong usage sends nothing and names what was probably meant", () => {
     { args: ["doctor", "--adr", "/x"], code: 2, stderr: ['"--addr"'] },
   ]);
 
-  test("and nothing was sent", () => expect(daemon.face.asked).toEqual([]));
+  test("and nothing was sent", () => expect(daemon.daemon.asked).toEqual([]));
 });
 
 describe("no daemon", () => {
@@ -227,9 +227,9 @@ describe("status commands", () => {
   });
 
   test("warnings come with their remedy", async () => {
-    daemon.face.wrongFile = true;
+    daemon.daemon.wrongFile = true;
     const { stdout } = await call(["status"], { MEM_AGENT_ADDR: daemon.path });
-    daemon.face.wrongFile = false;
+    daemon.daemon.wrongFile = false;
     expect(stdout).toContain("1 warning");
     expect(stdout).toContain("mem-agent config check /etc/mem-agent.toml");
     expect(stdout).toContain("memcg.swap: 3 is not true or false");
@@ -289,22 +289,22 @@ describe("commands that change or do something", () => {
   ];
   for (const { args, asked, says } of rows) {
     test(args.join(" "), async () => {
-      daemon.face.asked.length = 0;
+      daemon.daemon.asked.length = 0;
       const { code, stdout, stderr } = await call([...args, "--addr", `unix://${daemon.path}`]);
       expect(stderr).toBe("");
-      expect(daemon.face.asked).toEqual([asked as (typeof daemon.face.asked)[number]]);
+      expect(daemon.daemon.asked).toEqual([asked as (typeof daemon.daemon.asked)[number]]);
       expect(stdout).toContain(says);
       expect(code).toBe(0);
     });
   }
 
   test("what the daemon refuses ends with 4 and every problem", async () => {
-    daemon.face.wrongFile = true;
-    daemon.face.busy = true;
+    daemon.daemon.wrongFile = true;
+    daemon.daemon.busy = true;
     const reload = await call(["reload"], { MEM_AGENT_ADDR: daemon.path });
     const run = await call(["run", "memcg"], { MEM_AGENT_ADDR: daemon.path });
-    daemon.face.wrongFile = false;
-    daemon.face.busy = false;
+    daemon.daemon.wrongFile = false;
+    daemon.daemon.busy = false;
     expect([reload.code, reload.stdout]).toEqual([4, ""]);
     expect(reload.stderr).toContain("/etc/mem-agent.toml:3:1: memcg.swap");
     expect([run.code, run.stdout]).toEqual([4, ""]);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Events, type TimedEvent } from "../../src/agent/events.ts";
 import type { GivebackRequest } from "../../src/agent/giveback.ts";
-import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../../src/agent/face.ts";
+import type { ChangeAnswer, DaemonControl, PauseAnswer } from "../../src/agent/control.ts";
 import type { SettingInForce } from "../../src/config/in-force.ts";
 import type {
   AgentStatus,
@@ -33,7 +33,7 @@ import {
   memcgReport,
   memcgStatus,
   target,
-} from "../unit/api/fake-face.ts";
+} from "../unit/api/fake-control.ts";
 
 const mebi = 1024 * 1024;
 
@@ -79,7 +79,7 @@ export interface Asked {
   readonly with: unknown;
 }
 
-export class FakeDaemon implements DaemonFace {
+export class FakeDaemon implements DaemonControl {
   readonly version: string = version;
   readonly asked: Asked[] = [];
   readonly events = new Events(() => Date.parse("2026-01-02T03:04:05Z"));
@@ -209,16 +209,16 @@ function runReport(dryRun: boolean): MemcgRunReport {
 
 export interface ServedDaemon extends AsyncDisposable {
   readonly path: string;
-  readonly face: FakeDaemon;
+  readonly daemon: FakeDaemon;
 }
 
-export async function serveFakeDaemon(face: FakeDaemon = new FakeDaemon()): Promise<ServedDaemon> {
+export async function serveFakeDaemon(daemon: FakeDaemon = new FakeDaemon()): Promise<ServedDaemon> {
   const directory = mkdtempSync(join(tmpdir(), "mem-agent-cli-"));
   const path = join(directory, "mem-agent.sock");
-  const server = await serveSocket({ path, face, log: quietLog, clock: systemClock });
+  const server = await serveSocket({ path, daemon, log: quietLog, clock: systemClock });
   return {
     path,
-    face,
+    daemon,
     async [Symbol.asyncDispose]() {
       await server.stop();
       rmSync(directory, { recursive: true, force: true });

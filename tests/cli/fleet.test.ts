@@ -44,7 +44,7 @@ class NumberedDaemon extends FakeDaemon {
 
 const scratch = mkdtempSync(join(tmpdir(), "mem-agent-fleet-"));
 const daemons: ServedDaemon[] = [];
-const faces: NumberedDaemon[] = [];
+const fakes: NumberedDaemon[] = [];
 const servers: Server[] = [];
 const socket = (number: number | string): string => join(scratch, `vm-${number}`, "v.sock");
 const all = `hvsock://${scratch}/vm-[0-9]*/v.sock`;
@@ -52,12 +52,12 @@ const all = `hvsock://${scratch}/vm-[0-9]*/v.sock`;
 beforeAll(async () => {
   await program();
   for (let number = 1; number <= guestCount; number++) {
-    const face = new NumberedDaemon(number);
-    const daemon = await serveFakeDaemon(face);
+    const fake = new NumberedDaemon(number);
+    const daemon = await serveFakeDaemon(fake);
     mkdirSync(join(scratch, `vm-${number}`));
     servers.push(await vmm(socket(number), daemon.path));
     daemons.push(daemon);
-    faces.push(face);
+    fakes.push(fake);
   }
   mkdirSync(join(scratch, "vm-mute"));
   servers.push(createServer(() => {}).listen(socket("mute")));
@@ -118,11 +118,11 @@ describe("one screen", () => {
   });
 
   test("JSON says the same, with nulls for what an older agent does not know", async () => {
-    const face = faces[8];
-    if (face === undefined) throw new Error("there is a ninth");
-    face.old = true;
+    const fake = fakes[8];
+    if (fake === undefined) throw new Error("there is a ninth");
+    fake.old = true;
     const { stdout } = await call(["fleet", ...addresses(4, 9), `hvsock://${scratch}/none`, "--json"]);
-    face.old = false;
+    fake.old = false;
     const { guests, sum } = JSON.parse(stdout) as FleetReport;
     expect(guests.map(({ name, saved_bytes, cold_bytes, error }) => [name, saved_bytes, cold_bytes, error])).toEqual([
       [addresses(9)[0] ?? "", 90 * mebi, null, null],
@@ -181,7 +181,7 @@ describe("acting on several", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^GUEST\tGIVEN BACK/);
     expect(stdout).toMatch(/given back by 2 of 2 guests/);
-    expect(faces[0]?.asked.at(-1)).toMatchObject({ ask: "giveback", with: { within_secs: 1, slab: true } });
+    expect(fakes[0]?.asked.at(-1)).toMatchObject({ ask: "giveback", with: { within_secs: 1, slab: true } });
     const some = await call(["fleet", "giveback", ...addresses(1), `hvsock://${scratch}/none`]);
     expect(some.code).toBe(3);
     expect(some.stdout).toContain("given back by 1 of 2 guests");
@@ -191,7 +191,7 @@ describe("acting on several", () => {
     const [first = "", second = ""] = addresses(1, 2);
     const { code, stdout } = await call(["memcgset", "--memcg-swap", "true", "--addr", first, "--addr", second]);
     expect([code, stdout]).toEqual([0, `${first}: a.key: 600 -> 7\n${second}: a.key: 600 -> 7\n`]);
-    expect(faces[1]?.asked.at(-1)).toMatchObject({ ask: "memcgSet", with: { memcg: { swap: true } } });
+    expect(fakes[1]?.asked.at(-1)).toMatchObject({ ask: "memcgSet", with: { memcg: { swap: true } } });
     const gone = `hvsock://${scratch}/none`;
     const some = await call(["loglevelset", "debug", "--addr", first, "--addr", gone, "--json"]);
     expect(some.code).toBe(3);

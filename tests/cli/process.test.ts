@@ -43,7 +43,7 @@ describe("the names of links", () => {
       await using daemon = await serveFakeDaemon();
       const set = await runToEnd([control, "memcgset", "--memcg-disabled", "true"], { MEM_AGENT_ADDR: daemon.path });
       expect(set).toMatchObject({ code: 0, stderr: "" });
-      expect(daemon.face.asked).toHaveLength(1);
+      expect(daemon.daemon.asked).toHaveLength(1);
     });
   }
 
@@ -105,8 +105,8 @@ describe("completions pass the shells' own check", () => {
 test("events are one JSON object a line, as they happen", async () => {
   await using daemon = await serveFakeDaemon();
   const child = Bun.spawn([await program(), "events", "--addr", daemon.path], { stdout: "pipe", stderr: "inherit" });
-  await until("a listener", () => (daemon.face.events.heard ? true : null));
-  daemon.face.events.emit({ event: "warning_cleared", key: "lru_gen_off" });
+  await until("a listener", () => (daemon.daemon.events.heard ? true : null));
+  daemon.daemon.events.emit({ event: "warning_cleared", key: "lru_gen_off" });
   const { value } = await child.stdout.getReader().read();
   expect(JSON.parse(Buffer.from(value ?? []).toString())).toMatchObject({
     event: "warning_cleared",
@@ -123,8 +123,8 @@ for (const [what, stops, code, said] of [
   test(`events says when the daemon ${what}`, async () => {
     const daemon = await serveFakeDaemon();
     const ended = runToEnd([await program(), "events", "--addr", daemon.path]);
-    await until("a listener", () => (daemon.face.events.heard ? true : null));
-    if (stops) daemon.face.events.emit({ event: "stopped" });
+    await until("a listener", () => (daemon.daemon.events.heard ? true : null));
+    if (stops) daemon.daemon.events.emit({ event: "stopped" });
     await daemon[Symbol.asyncDispose]();
     expect(await ended).toMatchObject({ code, stderr: `mem-agent events: ${said}\n` });
   });

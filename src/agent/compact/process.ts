@@ -50,7 +50,7 @@ export const spawnCompactChild: SpawnChild = (command) => {
 
 async function firstBytes(stdout: ReadableStream<Uint8Array>): Promise<void> {
   const { done } = await stdout.getReader().read();
-  // One that ended without a word is told by its end.
+  // One that ended without a word is known by its end.
   if (done) await new Promise(() => {});
 }
 

@@ -160,7 +160,7 @@ export interface ConfigWatchOptions {
   readonly clock: Clock;
   /** The file is another, or says something else, and has been quiet since. */
   readonly changed: () => void;
-  /** Why changes are not told as they happen, or null when they are; called after each `refresh`. */
+  /** Why changes are not seen as they happen, or null when they are; called after each `refresh`. */
   readonly trouble: (why: string | null) => void;
 }
 
@@ -280,7 +280,7 @@ type Places = ReadonlyMap<string, ReadonlySet<string> | null>;
 
 /**
  * Every folder in which a name of the path is looked up, links followed, as far as there is something; and the file, since
- * a write through another name of it (a bind mount, a hard link) is told to that name's folder alone.
+ * a write through another name of it (a bind mount, a hard link) is reported to that name's folder alone.
  */
 function placesOf(path: string): Places {
   const folders = new Map<string, Set<string>>();

@@ -25,7 +25,7 @@ import {
 } from "./config-file.ts";
 import type { EventChoice, TimedEvent } from "../events.ts";
 import type { DoorNews } from "../door.ts";
-import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../face.ts";
+import type { ChangeAnswer, DaemonControl, PauseAnswer } from "../control.ts";
 import { LiveLog } from "./live-log.ts";
 import { MemAgent } from "../mem-agent.ts";
 import { ownCgroupPath, ownCost } from "../own-cost.ts";
@@ -73,7 +73,7 @@ interface AppliedConfig {
   readonly changes: readonly SettingChange[];
 }
 
-export class Daemon implements DaemonFace {
+export class Daemon implements DaemonControl {
   readonly version: string;
   readonly #options: DaemonOptions;
   readonly #agent: MemAgent;
@@ -398,7 +398,7 @@ export class Daemon implements DaemonFace {
       }
       this.#adopt(merged);
       const count = merged.changes.length;
-      // Looks of our own that find nothing new are nobody's news.
+      // A check of our own that finds nothing new is no news.
       if (count > 0 || wasWrong || why === "asked") {
         log.info(text !== null ? "settings file read" : gone ? "settings file gone" : "no settings file", {
           file,

@@ -49,7 +49,7 @@ export class LiveLog {
     }
   }
 
-  /** Only a line that gets through ends the trouble; without this one it would last until something happens. */
+  /** Only a line that gets through ends the warning; without this one it would last until something happens. */
   #probe(): void {
     this.#log.error("the log can be written again");
     this.#log.flush();

@@ -13,14 +13,14 @@ export interface BackendChoice {
   readonly why: string;
 }
 
-/** Before `mendPrerequisites` ran, what it can fix counts as usable; afterwards only what is. */
-export type JudgedWhen = "before_mending" | "after_mending";
+/** Before `setUpPrerequisites` ran, what it can fix counts as usable; afterwards only what is. */
+export type JudgedWhen = "before_setup" | "after_setup";
 
 /** True when lru_gen works, or will once debugfs is mounted and it is switched on. */
 function lruGenUsable(facts: PrerequisiteFacts, when: JudgedWhen): boolean {
   if (facts.lruGenMask === null || facts.debugfs === "not_built") return false;
-  if (!isLruGenOn(facts.lruGenMask) && (when === "after_mending" || !maySwitchOn(facts))) return false;
-  return facts.debugfs === "not_mounted" ? when === "before_mending" && mayMount(facts) : facts.lruGenFile === "ok";
+  if (!isLruGenOn(facts.lruGenMask) && (when === "after_setup" || !maySwitchOn(facts))) return false;
+  return facts.debugfs === "not_mounted" ? when === "before_setup" && mayMount(facts) : facts.lruGenFile === "ok";
 }
 
 /** Whether the main switch of a mask of lru_gen/enabled is on. */
@@ -68,7 +68,7 @@ export function isLockedDown(facts: PrerequisiteFacts): boolean {
 export function chooseBackend(
   facts: PrerequisiteFacts,
   wanted: MemcgSettings["backend"],
-  when: JudgedWhen = "before_mending",
+  when: JudgedWhen = "before_setup",
 ): BackendChoice {
   const reclaimUsable = facts.memoryReclaim === "ok";
   switch (wanted) {

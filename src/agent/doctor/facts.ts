@@ -1,4 +1,4 @@
-/** Looks at what the agent needs of the kernel and the machine. Cheap where all is well: it runs at each start. */
+/** Reads what the agent needs of the kernel and the machine. Cheap where all is well: it runs at each start. */
 import { readCgroupTree } from "../../kernel/cgroup.ts";
 import { isInFirstCgroupNamespace } from "../../kernel/cgroup-namespace.ts";
 import { readCmdline } from "../../kernel/cmdline.ts";

@@ -1,4 +1,4 @@
-/** Looks at what `doctor` tells beyond the prerequisites. Arms one pressure trigger and drops it; changes nothing. */
+/** Reads what `doctor` reports beyond the prerequisites. Arms one pressure trigger and drops it; changes nothing. */
 import {
   cgroupChildren,
   cgroupInode,

@@ -123,7 +123,7 @@ interface LruGenCase {
   /** What a shortcoming is: a failure only where nothing stands in for lru_gen. */
   readonly bad: CheckState;
   /** The state of what the agent fixes when it starts. */
-  readonly mendable: CheckState;
+  readonly fixable: CheckState;
 }
 
 function lruGenCase(
@@ -135,12 +135,12 @@ function lruGenCase(
   const wanted = !settings.memcg.disabled && settings.memcg.backend !== "memory_reclaim";
   const needed = wanted && choice.backend !== "memory_reclaim";
   const bad = needed ? "failure" : wanted ? "warning" : "info";
-  return { facts, when, needed, bad, mendable: when === "after_mending" ? bad : wanted ? "warning" : "info" };
+  return { facts, when, needed, bad, fixable: when === "after_setup" ? bad : wanted ? "warning" : "info" };
 }
 
 const debugfsMountLine = "mount -t debugfs debugfs /sys/kernel/debug";
 
-function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check {
+function checkDebugfs({ facts, when, needed, bad, fixable }: LruGenCase): Check {
   const made = (found: Found): Check => checkOf("debugfs", "debugfs", needed, found);
   if (facts.debugfs === "not_built") {
     return made({
@@ -154,8 +154,8 @@ function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check
   }
   if (facts.debugfs === "not_mounted") {
     if (!mayMount(facts)) return made({ state: bad, observed: "not mounted", remedy: debugfsMountLine });
-    const observed = when === "after_mending" ? "not mounted" : "not mounted; the agent mounts it when it starts";
-    return made({ state: mendable, observed, remedy: debugfsMountLine });
+    const observed = when === "after_setup" ? "not mounted" : "not mounted; the agent mounts it when it starts";
+    return made({ state: fixable, observed, remedy: debugfsMountLine });
   }
   if (facts.lruGenFile === "denied" && isLockedDown(facts)) {
     return made({
@@ -167,7 +167,7 @@ function checkDebugfs({ facts, when, needed, bad, mendable }: LruGenCase): Check
   return made({ state: "ok", observed: "mounted at /sys/kernel/debug" });
 }
 
-function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check {
+function checkLruGen({ facts, when, needed, bad, fixable }: LruGenCase): Check {
   const made = (found: Found): Check => checkOf("lru_gen", "multi-gen LRU", needed, found);
   if (facts.lruGenMask === null) {
     return made({
@@ -181,8 +181,8 @@ function checkLruGen({ facts, when, needed, bad, mendable }: LruGenCase): Check 
     const remedy = `echo ${lruGenEnabledAll} > /sys/kernel/mm/lru_gen/enabled`;
     const observed = `built in, ${mask}: off`;
     if (!maySwitchOn(facts)) return made({ state: bad, observed: `${observed}, and may not be switched on`, remedy });
-    if (when === "after_mending") return made({ state: mendable, observed, remedy });
-    return made({ state: mendable, observed: `${observed}; the agent switches it on when it starts`, remedy });
+    if (when === "after_setup") return made({ state: fixable, observed, remedy });
+    return made({ state: fixable, observed: `${observed}; the agent switches it on when it starts`, remedy });
   }
   if (facts.debugfs !== "mounted" || facts.lruGenFile === "ok") {
     return made({ state: "ok", observed: `built in, ${mask}: on` });
@@ -250,7 +250,7 @@ function checkCompaction(facts: PrerequisiteFacts, needed: boolean): Check {
 export function judgePrerequisites(
   facts: PrerequisiteFacts,
   settings: PrerequisiteSettings,
-  when: JudgedWhen = "before_mending",
+  when: JudgedWhen = "before_setup",
 ): readonly Check[] {
   const memcg = !settings.memcg.disabled;
   const compact = !settings.compact.disabled;
@@ -276,8 +276,8 @@ export function problemOf(check: Check): string {
 export type PrerequisiteLog = Pick<Logger, "info" | "warn">;
 
 /**
- * Mounts debugfs where it is not mounted and switches lru_gen on (7) where it is off, and says so in the log, then looks
- * again. Does nothing for a feature that is disabled, or where memory_reclaim was asked for. With `look` nothing is fixed.
+ * Mounts debugfs where it is not mounted and switches lru_gen on (7) where it is off, and says so in the log, then reads
+ * them again. Does nothing for a feature that is disabled, or where memory_reclaim was asked for. With `look` nothing is fixed.
  *
  * @returns what was found afterwards, and the backend that follows from it (null with memcg disabled).
  * @throws Fault `missing` with one problem for each prerequisite that an enabled feature lacks.
@@ -288,22 +288,22 @@ export function meetPrerequisites(
   log: PrerequisiteLog,
   fixing: "fix" | "look" = "fix",
 ): { readonly facts: PrerequisiteFacts; readonly choice: BackendChoice } {
-  const facts = fixing === "fix" ? mendPrerequisites(root, settings, log) : readPrerequisiteFacts(root);
-  const problems = judgePrerequisites(facts, settings, "after_mending")
+  const facts = fixing === "fix" ? setUpPrerequisites(root, settings, log) : readPrerequisiteFacts(root);
+  const problems = judgePrerequisites(facts, settings, "after_setup")
     .filter((check) => check.state === "failure" && check.needed)
     .map(problemOf);
   if (problems.length > 0) {
     const count = problems.length === 1 ? "a prerequisite is" : `${problems.length} prerequisites are`;
     throw new Fault("missing", `cannot start: ${count} missing; see \`mem-agent doctor\``, { problems });
   }
-  return { facts, choice: chooseBackend(facts, settings.memcg.backend, "after_mending") };
+  return { facts, choice: chooseBackend(facts, settings.memcg.backend, "after_setup") };
 }
 
 /**
  * Mounts debugfs where it is not mounted, switches lru_gen on where it is off, says so in the log, and returns what is
  * there now. What cannot be fixed is logged and left to the judge.
  */
-export function mendPrerequisites(
+export function setUpPrerequisites(
   root: string,
   settings: PrerequisiteSettings,
   log: PrerequisiteLog,

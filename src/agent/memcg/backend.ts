@@ -35,7 +35,7 @@ export interface EvictPlan {
 export type Plan = EvictPlan | { readonly do: "end"; readonly why: EndReason };
 
 export interface Reach {
-  /** Whether the kernel can be told to take file pages alone, or in which share. */
+  /** Whether the kernel takes file pages alone, or in a given share, when it is asked to. */
   readonly takesSwappiness: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface Backend extends Disposable {
   readonly name: BackendName;
   /** Reads every target again into the registry, step by step. `identify` also checks inodes: at the start of a run. */
   looking(identify: boolean): Generator<undefined, void>;
-  /** No look is due soon: what was kept for the next one may go. */
+  /** No scan is due soon: what was kept for the next one may go. */
   rest(): void;
   /** Ages these targets, but those that `mayAge` refuses when it is their turn. */
   age(targets: readonly TargetState[], mayAge: (target: TargetState) => boolean): Promise<AgingOutcome>;

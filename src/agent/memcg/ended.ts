@@ -51,7 +51,7 @@ export class EndedUnits {
   /** As the last snapshot showed it: file pages, and of how many cgroups. */
   pages = 0;
   count = 0;
-  /** Evicted since the last look. */
+  /** Evicted since the last scan. */
   takenPages = 0;
   evictedPages = 0;
   refaultedPages = 0;

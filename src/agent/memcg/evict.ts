@@ -6,7 +6,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { isFault, messageOf } from "../../base/fault.ts";
 import type { Turns } from "../../base/turns.ts";
-import { batchMs, batchPagesAtStart, judgeProgress, mayLook, nextBatchPages, type Freed } from "../../core/eviction.ts";
+import { batchMs, batchPagesAtStart, judgeProgress, mayScan, nextBatchPages, type Freed } from "../../core/eviction.ts";
 import type { EndReason } from "../../core/reason.ts";
 import type { CgroupTree } from "../../kernel/cgroup.ts";
 import type { Backend, EvictPlan } from "./backend.ts";
@@ -28,21 +28,21 @@ class Job {
   readonly target: TargetState;
   readonly plan: EvictPlan;
   leftPages: number;
-  idleLooks = 0;
-  /** Nothing more is asked of it until the next look shows what is there. */
+  idleScans = 0;
+  /** Nothing more is asked of it until the next scan shows what is there. */
   parked = false;
   end: EndReason | null = null;
   batches = 0;
-  writesSinceLook = 0;
-  askedSinceLook = 0;
-  freedSinceLook = 0;
+  writesSinceScan = 0;
+  askedSinceScan = 0;
+  freedSinceScan = 0;
   /** Anonymous pages of its generations that are not booked as evicted. */
   anonLeftPages: number;
   filePages = 0;
   anonPages = 0;
   /** The kernel's count after the last batch. */
   reading: FreedReading | null = null;
-  /** The last batch that the kernel did not count: only the next look can tell what it freed. */
+  /** The last batch that the kernel did not count: only the next scan can tell what it freed. */
   uncounted: { readonly pages: number; readonly tookMs: number } | null = null;
   refusals = 0;
   error: string | null = null;
@@ -61,7 +61,7 @@ class Job {
   book({ filePages, anonPages }: Freed): void {
     this.filePages += filePages;
     this.anonPages += anonPages;
-    this.freedSinceLook += filePages + anonPages;
+    this.freedSinceScan += filePages + anonPages;
     this.anonLeftPages -= anonPages;
     this.target.book({ filePages, anonPages });
   }
@@ -132,7 +132,7 @@ export async function* evictTargets(
     plans.map(({ target, plan }) => new Job(target, plan)),
     tools,
   );
-  // Bounded: each turn of the rotation evicts, or is followed by a look, and two idle looks end a job.
+  // Bounded: each turn of the rotation evicts, or is followed by a scan, and two idle scans end a job.
   while (!rotation.done) {
     await rotation.turn();
     for (const { target, end, error, batches, filePages, anonPages } of rotation.takeDone()) {
@@ -144,14 +144,14 @@ export async function* evictTargets(
 class Rotation {
   #waiting: Job[];
   #writing: Job[] = [];
-  /** Nothing is written for them until the next look; those that have ended wait for what it says they lost. */
+  /** Nothing is written for them until the next scan; those that have ended wait for what it says they lost. */
   #parked: Job[] = [];
   #done: Job[] = [];
   readonly #tools: EvictionTools;
   /** Whose batch was the last. */
   #last: Job | null = null;
   #evictedMs = 0;
-  #lookMs = 0;
+  #scanMs = 0;
   #begun = false;
 
   constructor(jobs: Job[], tools: EvictionTools) {
@@ -183,7 +183,7 @@ class Rotation {
     }
     this.#sort();
     const idle = this.#writing.length + this.#waiting.length === 0;
-    if (idle ? this.#parked.length > 0 : mayLook(this.#evictedMs, this.#lookMs)) await this.#look();
+    if (idle ? this.#parked.length > 0 : mayScan(this.#evictedMs, this.#scanMs)) await this.#scan();
   }
 
   /** Those that wait follow, as far as there is room. The first ones begin whatever the time: each run gets somewhere. */
@@ -238,8 +238,8 @@ class Rotation {
     this.#evictedMs += tookMs;
     this.#last = job;
     job.batches++;
-    job.writesSinceLook++;
-    job.askedSinceLook += pages;
+    job.writesSinceScan++;
+    job.askedSinceScan += pages;
     job.reading = counter.read(target, job.fileOnly);
     if (before === null || job.reading === null) {
       job.leftPages -= pages;
@@ -274,30 +274,30 @@ class Rotation {
   }
 
   /** Reads all generations, books what was not counted, and decides who goes on. */
-  async #look(): Promise<void> {
+  async #scan(): Promise<void> {
     const { root, tree, clock, backend, pace, turns } = this.#tools;
     const jobs = [...this.#writing, ...this.#parked];
     const before = jobs.map(measure);
     const startMs = clock.monotonicMs();
     await turns.through(backend.looking(false));
-    for (const { target, writesSinceLook } of jobs) {
+    for (const { target, writesSinceScan } of jobs) {
       // Between rmdir and the end of the listing Linux 7.2 hands the pages to the parent: nothing is left, nothing was evicted.
-      if (writesSinceLook > 0 && !isThere(root, tree, target.cgroup)) target.generationCount = 0;
+      if (writesSinceScan > 0 && !isThere(root, tree, target.cgroup)) target.generationCount = 0;
     }
-    this.#lookMs = clock.monotonicMs() - startMs;
+    this.#scanMs = clock.monotonicMs() - startMs;
     this.#evictedMs = 0;
     for (const [index, job] of jobs.entries()) {
       const was = before[index];
       if (was === undefined) continue;
       if (job.uncounted !== null) {
         bookUncounted(job, was);
-        const fullyUsed = job.freedSinceLook >= job.askedSinceLook / 2;
+        const fullyUsed = job.freedSinceScan >= job.askedSinceScan / 2;
         pace.learn(job.plan.swappiness, job.uncounted.pages, job.uncounted.tookMs, fullyUsed);
         job.uncounted = null;
       }
       if (job.end === null) judge(job, was);
       job.anonLeftPages = job.target.pagesUpTo(job.plan.seq, "anon");
-      job.writesSinceLook = job.askedSinceLook = job.freedSinceLook = 0;
+      job.writesSinceScan = job.askedSinceScan = job.freedSinceScan = 0;
       if (turns.due) await turns.giveWay();
     }
     this.#sort();
@@ -316,7 +316,7 @@ function end(job: Job, why: EndReason, error: string | null): void {
   job.error = error;
 }
 
-/** The kernel refused a batch: the cgroup or the generation may be gone. The next look tells; twice is an error. */
+/** The kernel refused a batch: the cgroup or the generation may be gone. The next scan tells; twice is an error. */
 function refused(job: Job, error: unknown): void {
   job.parked = true;
   job.refusals++;
@@ -342,16 +342,16 @@ function judge(job: Job, was: Measure): void {
     coldPages: now.cold,
     oldestSeq: oldest.seq,
     seq: plan.seq,
-    idleLooks: job.idleLooks,
+    idleScans: job.idleScans,
     leftPages: job.leftPages,
-    wrote: job.writesSinceLook > 0,
+    wrote: job.writesSinceScan > 0,
   });
   if (decision.do === "end") {
     const all = decision.why === "nothing_cold" && job.filePages + job.anonPages > 0 ? "evicted" : decision.why;
     end(job, all === "amount_done" ? plan.endsWith : all, null);
     return;
   }
-  job.idleLooks = decision.idleLooks;
+  job.idleScans = decision.idleScans;
   job.leftPages = Math.min(Math.max(job.leftPages, 1), now.cold);
   job.parked = false;
 }
@@ -367,7 +367,7 @@ function bookUncounted(job: Job, was: Measure): void {
   const now = measure(job);
   const fileFell = Math.max(0, was.coldFile - now.coldFile);
   const anonFell = job.fileOnly ? 0 : Math.max(0, was.coldAnon - now.coldAnon);
-  const fell = Math.max(0, Math.min(fileFell + anonFell, was.all - now.all) - job.freedSinceLook);
+  const fell = Math.max(0, Math.min(fileFell + anonFell, was.all - now.all) - job.freedSinceScan);
   if (fell === 0) return;
   const filePages = Math.round((fell * fileFell) / (fileFell + anonFell));
   job.book({ filePages, anonPages: fell - filePages });

@@ -1,6 +1,6 @@
 /**
  * Gives back as much as possible by a deadline, across all cgroups (SPEC 5a). What goes next is core/giveback.ts's to
- * say; here it is carried out in rounds, each of which evicts like a run: in batches, with a look around before each.
+ * say; here it is carried out in rounds, each of which evicts like a run: in batches, with a check before each.
  */
 import { within } from "../../base/clock.ts";
 import { messageOf } from "../../base/fault.ts";
@@ -31,7 +31,7 @@ import { evictEnded } from "./ended.ts";
 import { evictTargets, type EvictionTools } from "./evict.ts";
 import { EvictionGuards, waitingPercent } from "./pressure.ts";
 import { isThere, type CgroupState, type TargetState } from "./registry.ts";
-import type { MemcgMachinery } from "./run.ts";
+import type { MemcgTools } from "./run.ts";
 
 export interface MemcgGivebackRequest {
   /** On the monotonic clock. */
@@ -84,13 +84,13 @@ export interface MemcgGiveback {
   readonly over: Promise<void>;
 }
 
-/** Faults: what keeps the first look from being made. A target that fails is left, and does not stop the others. */
-export async function givebackMemcg(machinery: MemcgMachinery, request: MemcgGivebackRequest): Promise<MemcgGiveback> {
-  const giveback = new Giveback(machinery, request);
+/** Faults: what keeps the first scan from being made. A target that fails is left, and does not stop the others. */
+export async function givebackMemcg(tools: MemcgTools, request: MemcgGivebackRequest): Promise<MemcgGiveback> {
+  const giveback = new Giveback(tools, request);
   const rest = (): void => {
-    machinery.pressure.forget();
-    machinery.refaults.forget();
-    machinery.backend.rest();
+    tools.pressure.forget();
+    tools.refaults.forget();
+    tools.backend.rest();
   };
   try {
     await giveback.begin();
@@ -100,17 +100,17 @@ export async function givebackMemcg(machinery: MemcgMachinery, request: MemcgGiv
   }
   const rounds = giveback.rounds();
   const over = rounds.then(() => giveback.bookRefaults()).finally(rest);
-  const stop = await within(machinery.clock, request.deadlineMs - machinery.clock.monotonicMs(), rounds);
+  const stop = await within(tools.clock, request.deadlineMs - tools.clock.monotonicMs(), rounds);
   return { outcome: giveback.outcome(stop ?? "deadline"), late: stop === null, over };
 }
 
 class Giveback {
-  readonly #machinery: MemcgMachinery;
+  readonly #tools: MemcgTools;
   readonly #request: MemcgGivebackRequest;
   readonly #targets: TargetState[] = [];
   readonly #progress: Progress[] = [];
   readonly #observations = new Map<CgroupState, RefaultObservation | null>();
-  #lookMs = 0;
+  #scanMs = 0;
   #turnMs = turnMsAtStart;
   /** The batch that is under way, or was the last of this round. */
   #turn: { readonly index: number; readonly beganMs: number } | null = null;
@@ -121,19 +121,19 @@ class Giveback {
   /** Of ended units, and of what went with them. */
   #endedPages = 0;
 
-  constructor(machinery: MemcgMachinery, request: MemcgGivebackRequest) {
-    this.#machinery = machinery;
+  constructor(tools: MemcgTools, request: MemcgGivebackRequest) {
+    this.#tools = tools;
     this.#request = request;
   }
 
-  /** Looks at what is there. */
+  /** Reads what is there. */
   async begin(): Promise<void> {
-    await this.#look(true);
+    await this.#scan(true);
     const swapFreePages = this.#swapFreePages();
-    for (const target of this.#machinery.registry.targets()) {
+    for (const target of this.#tools.registry.targets()) {
       this.#targets.push(target);
       this.#progress.push(this.#begin(target, swapFreePages));
-      if (this.#machinery.turns.due) await this.#machinery.turns.giveWay();
+      if (this.#tools.turns.due) await this.#tools.turns.giveWay();
     }
   }
 
@@ -149,7 +149,7 @@ class Giveback {
   }
 
   #begin(target: TargetState, swapFreePages: number): Progress {
-    const { backend } = this.#machinery;
+    const { backend } = this.#tools;
     const reach = backend.reach(target, { swapFreePages });
     const shut = target.settings.disabled
       ? "disabled"
@@ -164,7 +164,7 @@ class Giveback {
   /** As in a run: what stalled too much since its last one is left alone. Its waiting period goes on. */
   #stallsTooMuch({ cgroup, settings }: TargetState): boolean {
     if (this.#request.ignorePressure) return false;
-    const percent = waitingPercent(cgroup, this.#machinery.pressure.cached(cgroup));
+    const percent = waitingPercent(cgroup, this.#tools.pressure.cached(cgroup));
     return isAbove(percent, settings.period_psi_percent_limit);
   }
 
@@ -182,9 +182,9 @@ class Giveback {
 
   /** Nobody's own, and so first. */
   async #evictEnded(): Promise<void> {
-    const { root, tree, pageBytes, registry } = this.#machinery;
-    await evictEnded(this.#machinery.ended.all, {
-      ...this.#machinery,
+    const { root, tree, pageBytes, registry } = this.#tools;
+    await evictEnded(this.#tools.ended.all, {
+      ...this.#tools,
       bounds: new Bounds(root, tree, pageBytes),
       swapFreePages: () => this.#swapFreePages(),
       dryRun: false,
@@ -197,7 +197,7 @@ class Giveback {
   }
 
   get #leftMs(): number {
-    return this.#request.deadlineMs - this.#machinery.clock.monotonicMs();
+    return this.#request.deadlineMs - this.#tools.clock.monotonicMs();
   }
 
   #limits(): GivebackLimits {
@@ -205,7 +205,7 @@ class Giveback {
     return {
       minAgeMs,
       leftMs: this.#leftMs,
-      lookMs: this.#lookMs,
+      scanMs: this.#scanMs,
       turnMs: this.#turnMs,
       leftPages: targetPages === null ? null : targetPages - this.#freed("filePages") - this.#freed("anonPages"),
       swapFreePages: this.#swapFreePages(),
@@ -214,11 +214,11 @@ class Giveback {
   }
 
   #swapFreePages(): number {
-    return readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
+    return readMeminfo(this.#tools.root).swapFreeBytes / this.#tools.pageBytes;
   }
 
   #holdings(): readonly Holding[] {
-    const agesKnown = this.#machinery.backend.name === "lru_gen";
+    const agesKnown = this.#tools.backend.name === "lru_gen";
     return this.#targets.map((target, index) => {
       const { settings, generations } = target;
       const progress = this.#progress[index] ?? lost;
@@ -227,21 +227,21 @@ class Giveback {
     });
   }
 
-  async #look(identify: boolean): Promise<void> {
-    const { clock, backend, turns } = this.#machinery;
+  async #scan(identify: boolean): Promise<void> {
+    const { clock, backend, turns } = this.#tools;
     const startMs = clock.monotonicMs();
     await turns.through(backend.looking(identify));
-    this.#lookMs = clock.monotonicMs() - startMs;
+    this.#scanMs = clock.monotonicMs() - startMs;
   }
 
   #mustStop(target: TargetState): boolean {
-    const limits = { leftMs: this.#leftMs, turnMs: this.#turnMs, lookMs: this.#lookMs };
-    return !hasTimeForBatch(limits) || this.#machinery.registry.mustStop(target);
+    const limits = { leftMs: this.#leftMs, turnMs: this.#turnMs, scanMs: this.#scanMs };
+    return !hasTimeForBatch(limits) || this.#tools.registry.mustStop(target);
   }
 
-  /** As `#mustStop`, asked before each batch: from one to the next is a turn, with the looks and readings in it. */
+  /** As `#mustStop`, asked before each batch: from one to the next is a turn, with the scans and readings in it. */
   #mustStopBeforeBatch(index: number, target: TargetState): boolean {
-    const nowMs = this.#machinery.clock.monotonicMs();
+    const nowMs = this.#tools.clock.monotonicMs();
     if (this.#turn !== null) this.#learnTurn(this.#turn.index, nowMs - this.#turn.beganMs);
     this.#turn = { index, beganMs: nowMs };
     const wasSlow = this.#slowAtStart.has(index);
@@ -257,7 +257,7 @@ class Giveback {
   }
 
   async #age(indexes: readonly number[]): Promise<void> {
-    const { clock, backend } = this.#machinery;
+    const { clock, backend } = this.#tools;
     const targets = indexes.flatMap((index) => this.#targets[index] ?? []);
     const pages = targets.reduce((sum, target) => sum + heldPages(target), 0);
     const startMs = clock.monotonicMs();
@@ -276,18 +276,18 @@ class Giveback {
       } else if (failure === undefined) progress.shut = this.#whyStopped(target);
       else this.#fail(index, messageOf(failure.error));
     }
-    await this.#look(false);
+    await this.#scan(false);
   }
 
   async #evict(takes: readonly Take[]): Promise<void> {
-    const jobs = await this.#machinery.turns.through(this.#jobsOf(takes));
+    const jobs = await this.#tools.turns.through(this.#jobsOf(takes));
     if (jobs.length === 0) return;
-    using guards = this.#request.ignorePressure ? null : new EvictionGuards(this.#machinery.pressure);
+    using guards = this.#request.ignorePressure ? null : new EvictionGuards(this.#tools.pressure);
     this.#turn = null;
     this.#slowAtStart = new Set(takes.flatMap(({ index }) => (this.#progress[index]?.slow === true ? [index] : [])));
     const takeOf = new Map(jobs.map(({ target, take }) => [target, take]));
     const ends = evictTargets(jobs, {
-      ...this.#machinery,
+      ...this.#tools,
       guards: guards ?? noGuards,
       leaveOut: () => null,
       mustStop: (target) => this.#mustStopBeforeBatch(takeOf.get(target)?.index ?? -1, target),
@@ -306,12 +306,12 @@ class Giveback {
   }
 
   #isGone({ cgroup }: TargetState): boolean {
-    return !isThere(this.#machinery.root, this.#machinery.tree, cgroup);
+    return !isThere(this.#tools.root, this.#tools.tree, cgroup);
   }
 
   /** The takes as plans, as far as protection lets them. */
   *#jobsOf(takes: readonly Take[]): Generator<undefined, readonly GivebackJob[]> {
-    const { root, tree, pageBytes } = this.#machinery;
+    const { root, tree, pageBytes } = this.#tools;
     const bounds = new Bounds(root, tree, pageBytes);
     const jobs: GivebackJob[] = [];
     for (const take of takes) {
@@ -357,7 +357,7 @@ class Giveback {
 
   /** Null where only the time was up: the plan says so itself. */
   #whyStopped(target: TargetState): GivebackLeft | null {
-    if (!this.#machinery.registry.mustStop(target)) return null;
+    if (!this.#tools.registry.mustStop(target)) return null;
     return target.settings.disabled ? "disabled" : "stopped";
   }
 
@@ -366,13 +366,13 @@ class Giveback {
     if (target === undefined || progress === undefined || this.#isGone(target)) return;
     progress.shut = "error";
     const path = displayPath(target.cgroup.path);
-    this.#machinery.log.warn("target failed", { path, node: target.node, error });
+    this.#tools.log.warn("target failed", { path, node: target.node, error });
   }
 
-  /** What comes back of it is told like what comes back of a run's evictions. */
+  /** What comes back of it is counted like what comes back of a run's evictions. */
   #observe({ cgroup, settings }: TargetState): void {
     if (this.#observations.has(cgroup)) return;
-    const { refaults } = this.#machinery;
+    const { refaults } = this.#tools;
     this.#observations.set(cgroup, refaults.judge(cgroup, settings.refault_percent_limit, true));
   }
 
@@ -383,7 +383,7 @@ class Giveback {
       freed.set(cgroup, (freed.get(cgroup) ?? 0) + filePages + anonPages);
     }
     for (const [cgroup, observation] of this.#observations) {
-      this.#machinery.refaults.evicted(cgroup, observation, freed.get(cgroup) ?? 0);
+      this.#tools.refaults.evicted(cgroup, observation, freed.get(cgroup) ?? 0);
     }
   }
 
@@ -401,7 +401,7 @@ class Giveback {
         left.set(why, { pages: known.pages + pages, targets: known.targets + 1 });
       }
     }
-    for (const { pages, lastEnd } of this.#machinery.ended.all) {
+    for (const { pages, lastEnd } of this.#tools.ended.all) {
       if (pages === 0) continue;
       const why = stop === "amount" ? "amount" : endedLefts[lastEnd ?? "evicted"];
       const known = left.get(why) ?? { pages: 0, targets: 0 };

@@ -51,7 +51,7 @@ export class LruGenBackend implements Backend {
     let path: string | null = null;
     let seenId: string | null = null;
     yield* this.#lruGen.scanning((id, seenPath, node, generations, count) => {
-      // Until all of the text is there, what the last look showed stays.
+      // Until all of the text is there, what the last scan showed stays.
       if (!begun) this.#begin(identify);
       begun = true;
       if (id === offlineId) {

@@ -51,7 +51,7 @@ export class MemoryReclaimBackend implements Backend {
   readonly #clock: Clock;
   /** By cgroup, so that it goes with the cgroup. */
   readonly #reclaimed = new WeakMap<CgroupState, Reclaimed>();
-  /** What went since the last look. */
+  /** What went since the last scan. */
   readonly #gone = new Map<TargetState, Freed>();
   #takesSwappiness: boolean | null = null;
 
@@ -63,7 +63,7 @@ export class MemoryReclaimBackend implements Backend {
     this.#clock = clock;
   }
 
-  /** Nothing is kept for the next look. */
+  /** Nothing is kept for the next scan. */
   rest(): void {}
 
   /** Walks the tree. Within a run nothing is read again: the sizes follow what `evict` saw go. */

@@ -1,4 +1,4 @@
-/** What comes next for each target, from what the last look showed: it reads nothing of the kernel. */
+/** What comes next for each target, from what the last scan showed: it reads nothing of the kernel. */
 import { secsOf } from "../../base/units.ts";
 import { coldAgeMs, generationsMax } from "../../core/eviction.ts";
 import { firstEvictionMs, whyNot } from "../../core/outlook.ts";
@@ -18,7 +18,7 @@ export interface Outlook {
 
 export interface OutlookView {
   readonly nowMs: number;
-  /** When the generations were read; null before the first look. */
+  /** When the generations were read; null before the first scan. */
   readonly lookedMs: number | null;
   readonly dueMs: (target: TargetState) => number;
 }
@@ -80,7 +80,7 @@ function triedOftenMs(target: TargetState, dueMs: number): number | null {
   return dueMs + Math.max(0, left) * target.periodMs;
 }
 
-/** Whether the next run finds something old enough, by what the last look showed; as `planEviction`. */
+/** Whether the next run finds something old enough, by what the last scan showed; as `planEviction`. */
 function isOld(target: TargetState, { nowMs, lookedMs }: OutlookView): boolean {
   const [oldest, next] = target.generations;
   if (oldest === undefined || next === undefined || target.generationCount < generationsMax) return false;

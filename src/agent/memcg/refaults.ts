@@ -29,7 +29,7 @@ interface OwnCounts {
   readonly children: ReadonlyMap<CgroupState, Counts>;
 }
 
-export class RefaultKeeper {
+export class RefaultAccounts {
   readonly #root: string;
   readonly #tree: CgroupTree;
   readonly #pageBytes: number;

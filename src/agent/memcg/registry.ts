@@ -38,7 +38,7 @@ export class TargetState {
   readonly node: number;
   settings: MemcgSettings;
   rule: MemcgRule | null;
-  /** The row of this target: what the last look showed, oldest generation first, how often it ended for each reason, and what stayed. */
+  /** The row of this target: what the last scan showed, oldest generation first, how often it ended for each reason, and what stayed. */
   readonly #rows: NumberRows;
   readonly #row: number;
   readonly #totals: MemcgTotals;
@@ -62,7 +62,7 @@ export class TargetState {
   lastEvictedFilePages = 0;
   /** Its part of what came back of the cgroup, which the kernel does not count by nodes. */
   refaultedPages = 0;
-  /** File pages that we evicted since the last look. */
+  /** File pages that we evicted since the last scan. */
   takenFilePages = 0;
   /** What it has shown of itself, and so how often it is run and how much goes at once. */
   pace: PaceState = newPace;
@@ -119,19 +119,19 @@ export class TargetState {
     return list;
   }
 
-  /** At each look, with the multi-gen LRU only: what stays in its old generations is followed. */
+  /** At each scan, with the multi-gen LRU only: what stays in its old generations is followed. */
   followCohort(nowMs: number): void {
     lookAtCohort(this.#rows.at(this.#row, cohortColumn), this.generations, this.takenFilePages, nowMs);
     this.takenFilePages = 0;
   }
 
-  /** File pages of its oldest generation that were there at every look within the horizon. */
+  /** File pages of its oldest generation that were there at every scan within the horizon. */
   stayedFilePages(horizonMs: number, nowMs: number): number {
     const row = this.#rows.at(this.#row, cohortColumn);
     return this.generationCount === 0 ? 0 : oldPagesOf(row, this.#number(0, 0), horizonMs, nowMs);
   }
 
-  /** File pages up to generation `seq` that were there at every look since that one was first seen. */
+  /** File pages up to generation `seq` that were there at every scan since that one was first seen. */
   untouchedFilePages(seq: number, nowMs: number): number {
     return oldPagesOf(this.#rows.at(this.#row, cohortColumn), seq, Number.NEGATIVE_INFINITY, nowMs);
   }
@@ -496,7 +496,7 @@ export class MemcgRegistry {
   }
 }
 
-/** Whether the cgroup was not removed: one that has its name by now is another. What cannot be told is taken for there. */
+/** Whether the cgroup was not removed: one that has its name by now is another. What cannot be known counts as there. */
 export function isThere(root: string, tree: CgroupTree, cgroup: CgroupState): boolean {
   try {
     return cgroupInode(root, tree, cgroup.path) === cgroup.inode;

@@ -36,11 +36,11 @@ import { evictEnded, type EndedBook } from "./ended.ts";
 import { evictTargets, type Pace } from "./evict.ts";
 import { EvictionGuards, waitingPercent, type PressureReader } from "./pressure.ts";
 import type { FreedCounter } from "./freed.ts";
-import type { RefaultKeeper } from "./refaults.ts";
+import type { RefaultAccounts } from "./refaults.ts";
 import { isThere, type CgroupState, type MemcgRegistry, type TargetState } from "./registry.ts";
 
 /** What runs share. */
-export interface MemcgMachinery {
+export interface MemcgTools {
   readonly root: string;
   readonly tree: CgroupTree;
   readonly pageBytes: number;
@@ -51,14 +51,14 @@ export interface MemcgMachinery {
   readonly registry: MemcgRegistry;
   readonly ended: EndedBook;
   readonly pressure: PressureReader;
-  readonly refaults: RefaultKeeper;
+  readonly refaults: RefaultAccounts;
   readonly pace: Pace;
   readonly turns: Turns;
   readonly counter: FreedCounter;
 }
 
 /** What one run is asked. */
-export interface MemcgRunOrder {
+export interface MemcgRunRequest {
   readonly dryRun: boolean;
   /** Whether a target takes part. Asked after the snapshot. */
   readonly isDue: (target: TargetState) => boolean;
@@ -82,20 +82,20 @@ export interface MemcgRunOutcome {
 }
 
 /** Runs what is due. Throws only where no snapshot can be taken; a target that fails ends with `error`. */
-export async function runMemcg(machinery: MemcgMachinery, order: MemcgRunOrder): Promise<MemcgRunOutcome> {
-  const run = new MemcgRun(machinery, order);
+export async function runMemcg(tools: MemcgTools, request: MemcgRunRequest): Promise<MemcgRunOutcome> {
+  const run = new MemcgRun(tools, request);
   try {
     return await run.run();
   } finally {
-    machinery.pressure.forget();
-    machinery.refaults.forget();
-    machinery.backend.rest();
+    tools.pressure.forget();
+    tools.refaults.forget();
+    tools.backend.rest();
   }
 }
 
 class MemcgRun {
-  readonly #machinery: MemcgMachinery;
-  readonly #order: MemcgRunOrder;
+  readonly #tools: MemcgTools;
+  readonly #request: MemcgRunRequest;
   readonly #ends = noEnds();
   readonly #endOf = new Map<TargetState, EndReason>();
   readonly #plans = new Map<TargetState, EvictPlan>();
@@ -110,28 +110,28 @@ class MemcgRun {
   /** When targets that are still waiting for their turn are left to the next run. */
   #overMs = Number.POSITIVE_INFINITY;
 
-  constructor(machinery: MemcgMachinery, order: MemcgRunOrder) {
-    this.#machinery = machinery;
-    this.#order = order;
-    this.#bounds = new Bounds(machinery.root, machinery.tree, machinery.pageBytes);
+  constructor(tools: MemcgTools, request: MemcgRunRequest) {
+    this.#tools = tools;
+    this.#request = request;
+    this.#bounds = new Bounds(tools.root, tools.tree, tools.pageBytes);
   }
 
   async run(): Promise<MemcgRunOutcome> {
-    const { backend, registry, turns, clock } = this.#machinery;
+    const { backend, registry, turns, clock } = this.#tools;
     const startMs = clock.monotonicMs();
     await turns.through(backend.looking(true));
     this.#noteGrowth();
     const targets = unreachedFirst(
-      [...registry.targets()].filter((target) => target.generationCount > 0 && this.#order.isDue(target)),
+      [...registry.targets()].filter((target) => target.generationCount > 0 && this.#request.isDue(target)),
     );
-    if (this.#order.bounded) this.#overMs = startMs + shortestPeriodMs(targets);
+    if (this.#request.bounded) this.#overMs = startMs + shortestPeriodMs(targets);
     await turns.through(this.#notingCpu(targets));
-    const calm = await this.#heedPressure(targets.filter((target) => this.#isEnabled(target)));
+    const calm = await this.#leaveOutStalled(targets.filter((target) => this.#isEnabled(target)));
     const aged = await this.#age(calm);
     const ready = calm.filter((target) => !this.#endOf.has(target));
     if (aged > 0 && ready.some(mayEvict)) await turns.through(backend.looking(false));
     for (const target of ready) await this.#plan(target);
-    const batches = this.#order.dryRun ? this.#pretend() : await this.#evict();
+    const batches = this.#request.dryRun ? this.#pretend() : await this.#evict();
     const endedPages = await this.#evictEnded();
     await turns.giveWay();
     this.#bookEvictions();
@@ -151,14 +151,14 @@ class MemcgRun {
 
   /** What has grown may be due now. */
   #noteGrowth(): void {
-    const { registry, pageBytes } = this.#machinery;
+    const { registry, pageBytes } = this.#tools;
     for (const target of registry.targets()) {
       target.pace = noteGrowth(target.pace, target.sizePages, pageBytes, target.paceLimits);
     }
   }
 
   #askedPages(target: TargetState): number {
-    return this.#order.dryRun || target.unreached ? 0 : (this.#plans.get(target)?.pages ?? 0);
+    return this.#request.dryRun || target.unreached ? 0 : (this.#plans.get(target)?.pages ?? 0);
   }
 
   #end(target: TargetState, ended: EndReason, failure: string | null = null): void {
@@ -173,7 +173,7 @@ class MemcgRun {
     target.lastError = error;
     target.end(reason);
     // Once, not in each period.
-    const { log, events, pageBytes } = this.#machinery;
+    const { log, events, pageBytes } = this.#tools;
     const newError = error !== null && !failedBefore;
     if (!newError && !events.heard) return;
     const path = displayPath(target.cgroup.path);
@@ -186,7 +186,7 @@ class MemcgRun {
   }
 
   #isGone({ cgroup }: TargetState): boolean {
-    return !isThere(this.#machinery.root, this.#machinery.tree, cgroup);
+    return !isThere(this.#tools.root, this.#tools.tree, cgroup);
   }
 
   #isEnabled(target: TargetState): boolean {
@@ -200,7 +200,7 @@ class MemcgRun {
 
   /** Whether the target must stop, and has ended by that. */
   #stops(target: TargetState): boolean {
-    const stops = this.#machinery.registry.mustStop(target);
+    const stops = this.#tools.registry.mustStop(target);
     if (stops) this.#end(target, "stopped");
     return stops;
   }
@@ -209,8 +209,8 @@ class MemcgRun {
    * Leaves out what stalled in its waiting period; that period then goes on. The others begin a new one. What the last run
    * did not reach has passed there.
    */
-  async #heedPressure(targets: readonly TargetState[]): Promise<readonly TargetState[]> {
-    const { pressure, turns } = this.#machinery;
+  async #leaveOutStalled(targets: readonly TargetState[]): Promise<readonly TargetState[]> {
+    const { pressure, turns } = this.#tools;
     const calm = targets.filter(({ unreached }) => unreached);
     const byCgroup = Map.groupBy(
       targets.filter(({ unreached }) => !unreached),
@@ -247,7 +247,7 @@ class MemcgRun {
       this.#agedBefore.withinMs = Math.max(this.#agedBefore.withinMs, Math.min(agingIntervalMsMax, periodMs));
       return false;
     });
-    const { aged, failed } = await this.#machinery.backend.age(due, (target) => !this.#stops(target));
+    const { aged, failed } = await this.#tools.backend.age(due, (target) => !this.#stops(target));
     for (const target of aged) target.agings++;
     for (const { target, error } of failed) {
       if (isFault(error, "vanished")) this.#end(target, "vanished");
@@ -257,7 +257,7 @@ class MemcgRun {
   }
 
   async #plan(target: TargetState): Promise<void> {
-    const { backend, refaults, turns } = this.#machinery;
+    const { backend, refaults, turns } = this.#tools;
     const { cgroup, settings } = target;
     if (turns.due) await turns.giveWay();
     if (this.#stops(target)) return;
@@ -285,12 +285,12 @@ class MemcgRun {
       this.#end(target, plan.why);
       return;
     }
-    const rhythm = rhythmOf(target.pace, idleMs(cgroup, this.#machinery.clock.monotonicMs()));
+    const rhythm = rhythmOf(target.pace, idleMs(cgroup, this.#tools.clock.monotonicMs()));
     if (rhythm === "pausing") {
       this.#end(target, "refaults");
       return;
     }
-    if (!this.#sitOuts.has(cgroup)) this.#sitOuts.set(cgroup, refaults.sitOut(cgroup, limit, !this.#order.dryRun));
+    if (!this.#sitOuts.has(cgroup)) this.#sitOuts.set(cgroup, refaults.sitOut(cgroup, limit, !this.#request.dryRun));
     // Past its rhythm there is nothing to be sat out: the job has changed, or is over.
     if (rhythm === "none" && (this.#sitOuts.get(cgroup) ?? 0) > 0) {
       this.#end(target, "refaults");
@@ -308,7 +308,7 @@ class MemcgRun {
 
   /** What came back, and whether the cgroup is idle, says what is known of the target's pace. */
   #judgePace(target: TargetState, limits: PaceLimits): void {
-    const { clock } = this.#machinery;
+    const { clock } = this.#tools;
     const { cgroup } = target;
     const nowMs = clock.monotonicMs();
     target.pace = judgePace(target.pace, {
@@ -326,15 +326,15 @@ class MemcgRun {
    * what came back, so there are no samples; and a dry run tells all that is cold.
    */
   #paced(target: TargetState, plan: EvictPlan, limits: PaceLimits): EvictPlan | null {
-    if (target.settings.refault_percent_limit === 0 || this.#order.dryRun) return plan;
-    const decision = decidePace(target.pace, plan.pages, this.#machinery.clock.monotonicMs(), limits);
+    if (target.settings.refault_percent_limit === 0 || this.#request.dryRun) return plan;
+    const decision = decidePace(target.pace, plan.pages, this.#tools.clock.monotonicMs(), limits);
     if (decision.do === "wait") return null;
     return decision.sample ? { ...plan, pages: decision.pages, endsWith: "sampled" } : plan;
   }
 
   /** A cgroup that used the CPU since the last run is busy; one whose CPU time is unknown counts as busy. */
   *#notingCpu(targets: readonly TargetState[]): Generator<undefined, void> {
-    const { root, tree, clock } = this.#machinery;
+    const { root, tree, clock } = this.#tools;
     // Of what is smaller than a sample all goes at once: nobody asks whether it is idle.
     const worth = targets.filter((target) => target.sizePages >= samplePagesMin);
     for (const cgroup of new Set(worth.map((target) => target.cgroup))) {
@@ -348,14 +348,14 @@ class MemcgRun {
   #observe(cgroup: CgroupState, settings: MemcgSettings, evicting: boolean): RefaultObservation | null {
     const known = this.#observations.get(cgroup);
     if (known !== undefined) return known;
-    const observation = this.#machinery.refaults.judge(cgroup, settings.refault_percent_limit, evicting);
+    const observation = this.#tools.refaults.judge(cgroup, settings.refault_percent_limit, evicting);
     if (observation !== null) this.#observations.set(cgroup, observation);
     return observation;
   }
 
   async #evict(): Promise<number> {
     if (this.#plans.size === 0) return 0;
-    const { clock, pressure, registry, turns } = this.#machinery;
+    const { clock, pressure, registry, turns } = this.#tools;
     using guards = new EvictionGuards(pressure);
     const plans = [...this.#plans].map(([target, plan]) => ({ target, plan }));
     const mustStop = (target: TargetState): boolean => registry.mustStop(target);
@@ -363,7 +363,7 @@ class MemcgRun {
       return mustStop(target) ? "stopped" : clock.monotonicMs() >= this.#overMs ? "unreached" : null;
     };
     let batches = 0;
-    for await (const end of evictTargets(plans, { ...this.#machinery, guards, mustStop, leaveOut })) {
+    for await (const end of evictTargets(plans, { ...this.#tools, guards, mustStop, leaveOut })) {
       const { cgroup } = end.target;
       if (end.why !== "unreached") end.target.evictions++;
       batches += end.batches;
@@ -382,16 +382,16 @@ class MemcgRun {
   /** After the living, so that little of theirs is left for the kernel to come across. */
   async #evictEnded(): Promise<number> {
     let evictedPages = 0;
-    await evictEnded(this.#machinery.ended.all, {
-      ...this.#machinery,
+    await evictEnded(this.#tools.ended.all, {
+      ...this.#tools,
       bounds: this.#bounds,
       swapFreePages: () => this.#swapFreePages(),
-      dryRun: this.#order.dryRun,
+      dryRun: this.#request.dryRun,
       giveback: null,
       evicted: (pages) => void (evictedPages += pages),
-      ownCgroup: this.#machinery.registry.ownCgroup,
-      stops: ({ targets: [target] }) => target === undefined || this.#machinery.registry.mustStop(target),
-      totals: this.#machinery.registry.totals,
+      ownCgroup: this.#tools.registry.ownCgroup,
+      stops: ({ targets: [target] }) => target === undefined || this.#tools.registry.mustStop(target),
+      totals: this.#tools.registry.totals,
     });
     return evictedPages;
   }
@@ -403,14 +403,14 @@ class MemcgRun {
 
   #bookEvictions(): void {
     for (const [cgroup, observation] of this.#observations) {
-      this.#machinery.refaults.evicted(cgroup, observation, this.#freedPages.get(cgroup) ?? 0);
+      this.#tools.refaults.evicted(cgroup, observation, this.#freedPages.get(cgroup) ?? 0);
     }
   }
 
   #swapFree: number | null = null;
 
   #swapFreePages(): number {
-    this.#swapFree ??= readMeminfo(this.#machinery.root).swapFreeBytes / this.#machinery.pageBytes;
+    this.#swapFree ??= readMeminfo(this.#tools.root).swapFreeBytes / this.#tools.pageBytes;
     return this.#swapFree;
   }
 }

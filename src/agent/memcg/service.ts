@@ -17,11 +17,11 @@ import type { Events } from "../events.ts";
 import type { MemcgGiveback, MemcgGivebackOutcome, MemcgGivebackRequest } from "./giveback.ts";
 import { EndedBook } from "./ended.ts";
 import type { LruGenFile } from "./lru-gen.ts";
-import { MachineryKeeper } from "./machinery.ts";
+import { Readiness } from "./readiness.ts";
 import { MemcgRegistry, type TargetState } from "./registry.ts";
 import { RuleCheck } from "./rule-check.ts";
 import { firstEvictionSecs, outlookSummary, type OutlookView } from "./outlook.ts";
-import { runMemcg, type MemcgMachinery } from "./run.ts";
+import { runMemcg, type MemcgTools } from "./run.ts";
 import { coldSum, runReport, targetStatus } from "./status.ts";
 import type { MemcgRunReport, MemcgStatus, MemcgSummary } from "../status.ts";
 import type { Warnings } from "../warnings.ts";
@@ -52,7 +52,7 @@ export class MemcgService {
   readonly #options: MemcgServiceOptions;
   readonly #registry: MemcgRegistry;
   readonly #ended = new EndedBook();
-  readonly #machinery: MachineryKeeper;
+  readonly #readiness: Readiness;
   readonly #seed: number;
   readonly #ruleCheck: RuleCheck;
   readonly #ends = noEnds();
@@ -76,7 +76,7 @@ export class MemcgService {
     this.#saved = { bytes: 0, byteSecs: 0, atMs: options.clock.monotonicMs() };
     this.#settings = options.settings;
     this.#registry = new MemcgRegistry(compileRules(options.settings.memcg, options.ownCgroup));
-    this.#machinery = new MachineryKeeper({ ...options, registry: this.#registry, ended: this.#ended });
+    this.#readiness = new Readiness({ ...options, registry: this.#registry, ended: this.#ended });
     this.#ruleCheck = new RuleCheck(this.#registry, options.warnings);
     this.#seed = spreadSeed(readMachineSeed(options.root) ?? String(Math.random()));
   }
@@ -88,7 +88,7 @@ export class MemcgService {
 
   /** Mask of lru_gen/enabled when a run last read it; null before the first, and where there is none. */
   get lruGenMask(): number | null {
-    return this.#machinery.lruGenMask;
+    return this.#readiness.lruGenMask;
   }
 
   get running(): boolean {
@@ -97,7 +97,7 @@ export class MemcgService {
 
   /** Gets everything ready that a run needs. Faults: `missing` with one problem for each prerequisite. */
   open(): void {
-    if (!this.disabled) this.#machinery.ready(this.#settings);
+    if (!this.disabled) this.#readiness.ready(this.#settings);
   }
 
   /** Stops the run that is under way at its next batch, and resolves when it has ended. */
@@ -106,7 +106,7 @@ export class MemcgService {
     this.#registry.halted = true;
     await this.#running?.catch(() => null);
     await this.#givingBack?.catch(() => null);
-    this.#machinery.close();
+    this.#readiness.close();
   }
 
   /**
@@ -125,7 +125,7 @@ export class MemcgService {
     this.#settings = settings;
     if (before === settings.memcg) return;
     this.#ruleCheck.look(this.disabled ? [] : settings.memcg.cgroups, this.#options.clock.monotonicMs());
-    if (wasDisabled && !this.disabled) this.#machinery.allowMending();
+    if (wasDisabled && !this.disabled) this.#readiness.allowSetup();
     this.#registry.changeRules(compileRules(settings.memcg, this.#options.ownCgroup));
     if (!this.running) this.#registry.applyRules();
     this.#tryAgainMs = Number.NEGATIVE_INFINITY;
@@ -230,11 +230,11 @@ export class MemcgService {
     if (this.#running !== null) {
       throw new Fault("busy", "cannot evict: the run under way did not stop in time; the kernel holds it");
     }
-    const machinery = this.#machinery.ready(this.#settings);
+    const tools = this.#readiness.ready(this.#settings);
     // Loaded when it is asked for: most daemons never are.
     const { givebackMemcg } = await import("./giveback.ts");
-    const giveback = await givebackMemcg(machinery, request);
-    this.#noteSaved(machinery.pageBytes);
+    const giveback = await givebackMemcg(tools, request);
+    this.#noteSaved(tools.pageBytes);
     return giveback;
   }
 
@@ -243,7 +243,7 @@ export class MemcgService {
     const { backend } = this.#settings.memcg;
     const startMs = clock.monotonicMs();
     try {
-      const report = await this.#runWith(this.#machinery.ready(this.#settings), asked, dryRun, startMs);
+      const report = await this.#runWith(this.#readiness.ready(this.#settings), asked, dryRun, startMs);
       // Another backend was chosen meanwhile: it begins at once.
       if (this.#settings.memcg.backend !== backend) this.#lookedMs = null;
       warnings.clear("memcg");
@@ -255,16 +255,16 @@ export class MemcgService {
       // A fault without a list of problems is its own only one.
       const lines = new Set([messageOf(error), ...error.problems]);
       warnings.raise("memcg", [...lines].join("; "), "mem-agent doctor");
-      this.#machinery.close();
+      this.#readiness.close();
       throw error;
     }
   }
 
-  async #runWith(machinery: MemcgMachinery, asked: boolean, dryRun: boolean, startMs: number): Promise<MemcgRunReport> {
+  async #runWith(tools: MemcgTools, asked: boolean, dryRun: boolean, startMs: number): Promise<MemcgRunReport> {
     const { clock, events } = this.#options;
     const startedWallMs = clock.wallMs();
     const cpuBefore = process.cpuUsage();
-    const outcome = await runMemcg(machinery, {
+    const outcome = await runMemcg(tools, {
       dryRun,
       bounded: !asked,
       isDue: (target) => asked || target.ranMs === null || isDue(this.#dueMs(target), startMs, target.periodMs),
@@ -277,7 +277,7 @@ export class MemcgService {
     if (!asked) this.#ordinal++;
     // What somebody only wanted to see leaves due what is due.
     if (!asked || !dryRun || this.#options.dryRun) this.#bookTimes(outcome.targets, endMs);
-    this.#noteSaved(machinery.pageBytes);
+    this.#noteSaved(tools.pageBytes);
     const cpu = process.cpuUsage(cpuBefore);
     const report = runReport(outcome, {
       run: this.#runs,
@@ -285,9 +285,9 @@ export class MemcgService {
       startedWallMs,
       wallMs: endMs - startMs,
       cpuMs: (cpu.user + cpu.system) / 1000,
-      pageBytes: machinery.pageBytes,
+      pageBytes: tools.pageBytes,
       savedBytes: this.#saved.bytes,
-      agesKnown: machinery.backend.name === "lru_gen",
+      agesKnown: tools.backend.name === "lru_gen",
     });
     // What somebody only wanted to see is theirs: the last run is what the agent did.
     if (!asked || !dryRun || this.#options.dryRun) this.#lastRun = report;
@@ -345,13 +345,13 @@ export class MemcgService {
   /** The numbers of this moment, where they can be had without disturbing a run. */
   #refresh(): void {
     const nowMs = this.#options.clock.monotonicMs();
-    const machinery = this.#machinery.current;
-    if (machinery === null || this.running || !this.#machinery.mounted) return;
+    const tools = this.#readiness.current;
+    if (tools === null || this.running || !this.#readiness.mounted) return;
     if (this.#refreshedMs !== null && nowMs - this.#refreshedMs < freshMs) return;
     this.#refreshedMs = nowMs;
     try {
-      atOnce(machinery.backend.looking(true));
-      machinery.backend.rest();
+      atOnce(tools.backend.looking(true));
+      tools.backend.rest();
     } catch (error) {
       if (!isFault(error)) throw error;
     }
@@ -361,7 +361,7 @@ export class MemcgService {
 
   /** What went, what came back and what is away now. */
   totals(): Pick<MemcgSummary, "evicted_bytes" | "refaulted_bytes" | "saved_bytes" | "saved_byte_seconds"> {
-    const pageBytes = this.#machinery.current?.pageBytes ?? kernelPageBytes();
+    const pageBytes = this.#readiness.current?.pageBytes ?? kernelPageBytes();
     const { evictedAnonPages, evictedFilePages } = this.#registry.totals;
     const refaultedBytes = this.#refaultedBytes(pageBytes);
     const evictedBytes = (evictedAnonPages + evictedFilePages) * pageBytes;
@@ -390,27 +390,27 @@ export class MemcgService {
   }
 
   summary(): MemcgSummary {
-    const machinery = this.#machinery.current;
-    const pageBytes = machinery?.pageBytes ?? kernelPageBytes();
+    const tools = this.#readiness.current;
+    const pageBytes = tools?.pageBytes ?? kernelPageBytes();
     const totals = this.totals();
     const nextMs = this.nextDueMs();
     return {
       disabled: this.disabled,
       dry_run: this.#options.dryRun,
-      backend: machinery?.backend.name ?? null,
-      backend_why: this.#machinery.why,
+      backend: tools?.backend.name ?? null,
+      backend_why: this.#readiness.why,
       running: this.running,
       runs: this.#runs,
       targets_count: this.#registry.targetCount,
       ...totals,
-      cold_bytes: coldSum(this.#registry.targets(), machinery?.pageBytes ?? kernelPageBytes()),
+      cold_bytes: coldSum(this.#registry.targets(), tools?.pageBytes ?? kernelPageBytes()),
       pressure_percent: this.stallPercentMax,
       ends: { ...this.#ends },
       ended: this.#ended.status(pageBytes),
       last_run: this.#lastRun,
       next_run_secs: nextMs === null ? null : secsOf(Math.max(0, nextMs - this.#options.clock.monotonicMs())),
       ...this.#outlook(pageBytes),
-      refault_source: totals.refaulted_bytes === null ? null : (machinery?.refaults.source ?? null),
+      refault_source: totals.refaulted_bytes === null ? null : (tools?.refaults.source ?? null),
     };
   }
 
@@ -432,11 +432,11 @@ export class MemcgService {
 
   status(): Omit<MemcgStatus, "free"> {
     this.#refresh();
-    const machinery = this.#machinery.current;
+    const tools = this.#readiness.current;
     const nowMs = this.#options.clock.monotonicMs();
     const view = {
-      pageBytes: machinery?.pageBytes ?? kernelPageBytes(),
-      backend: machinery?.backend.name ?? "lru_gen",
+      pageBytes: tools?.pageBytes ?? kernelPageBytes(),
+      backend: tools?.backend.name ?? "lru_gen",
       nextRunMs: (target: TargetState) => (target.settings.disabled ? null : Math.max(0, this.#dueMs(target) - nowMs)),
       outlook: this.#outlookView(),
     } as const;

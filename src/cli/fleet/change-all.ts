@@ -1,5 +1,5 @@
 /** A change of settings for several daemons: each is asked by itself, and what each answered is said. */
-import type { ChangeAnswer } from "../../agent/face.ts";
+import type { ChangeAnswer } from "../../agent/control.ts";
 import type { CallOptions } from "../../api/client.ts";
 import { escapeControls } from "../../base/log-line.ts";
 import { askAt } from "../ask.ts";

@@ -1,5 +1,5 @@
 /** A setting's value as one word or list, for people; and what a change did. */
-import type { ChangeAnswer } from "../../agent/face.ts";
+import type { ChangeAnswer } from "../../agent/control.ts";
 import { escapeControls } from "../../base/log-line.ts";
 
 export function fieldText(value: unknown): string {

@@ -1,5 +1,5 @@
 /** The commands that change a running daemon: `memcgset`, `compactset`, `loglevelset`, `reload`. */
-import type { ChangeAnswer } from "../../agent/face.ts";
+import type { ChangeAnswer } from "../../agent/control.ts";
 import type { CallOptions } from "../../api/client.ts";
 import { ask } from "../ask.ts";
 import { exitCodes, Failure } from "../failure.ts";

@@ -115,20 +115,20 @@ const judgements: readonly {
   {
     name: "lru_gen that could not be switched on",
     facts: { lruGenMask: 0, memoryReclaim: "missing" },
-    when: "after_mending",
+    when: "after_setup",
     amiss: ["lru_gen failure", "memory_reclaim info"],
   },
   {
     name: "lru_gen that could not be switched on, with something in its place",
     facts: { lruGenMask: 0 },
-    when: "after_mending",
+    when: "after_setup",
     amiss: ["lru_gen warning"],
   },
   {
     name: "debugfs that could not be mounted",
     facts: { debugfs: "not_mounted", lruGenFile: "missing" },
     settings: { memcg: { backend: "lru_gen" } },
-    when: "after_mending",
+    when: "after_setup",
     amiss: ["debugfs failure"],
   },
   {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { offRunsMax } from "../../../src/agent/memcg/machinery.ts";
+import { offRunsMax } from "../../../src/agent/memcg/readiness.ts";
 import { isFault } from "../../../src/base/fault.ts";
 import { MemcgKernel } from "./memcg-kernel.ts";
 import { periodMs, Serving, type MemcgChoice } from "./memcg-serving.ts";

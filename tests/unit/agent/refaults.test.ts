@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemcgRegistry, type CgroupState } from "../../../src/agent/memcg/registry.ts";
-import { RefaultKeeper } from "../../../src/agent/memcg/refaults.ts";
+import { RefaultAccounts } from "../../../src/agent/memcg/refaults.ts";
 import { compileRules } from "../../../src/config/rules.ts";
 import { defaultSettings } from "../../../src/config/schema.ts";
 import { refaultSourceOf, type RefaultSource } from "../../../src/core/refault.ts";
@@ -39,7 +39,7 @@ class Trial implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "mem-agent-refaults-"));
   readonly registry = new MemcgRegistry(compileRules(defaultSettings.memcg));
   readonly cgroup: CgroupState;
-  readonly keeper: RefaultKeeper;
+  readonly keeper: RefaultAccounts;
   nowMs = 0;
 
   constructor(source: RefaultSource) {
@@ -52,7 +52,7 @@ class Trial implements Disposable {
       "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n",
     );
     writeFileSync(join(this.root, "sys/fs/cgroup/cgroup.controllers"), "memory\n");
-    this.keeper = new RefaultKeeper(this.root, readCgroupTree(this.root), pageBytes, source, () => this.nowMs);
+    this.keeper = new RefaultAccounts(this.root, readCgroupTree(this.root), pageBytes, source, () => this.nowMs);
   }
 
   show({ residentPages, refaultedPages = 0, stolenPages = 0, ioStallMs = 0 }: Counters): void {

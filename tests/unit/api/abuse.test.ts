@@ -58,7 +58,7 @@ test("200 clients with half a request are closed, and hold up nobody meanwhile",
   }
   await until(() => descriptors() <= before + 4);
   expect(await healthMs()).toBeLessThan(250);
-  expect(served.face.asks).toEqual([]);
+  expect(served.daemon.asks).toEqual([]);
 }, 40_000);
 
 const floods: readonly [title: string, first: string, more: string][] = [
@@ -91,13 +91,13 @@ for (const [title, first, more] of floods) {
 }
 
 test("100 setters at once: each is applied whole, in some order", async () => {
-  served.face.asks.length = 0;
+  served.daemon.asks.length = 0;
   const answers = await Promise.all(
     Array.from({ length: 100 }, (_, index) =>
       call(served.path, "memcgSet", { body: { period_secs: index + 1, order: index + 1 } }),
     ),
   );
-  const asked = served.face.asks.map(({ with: said }) => (said as { change: Record<string, number> }).change);
+  const asked = served.daemon.asks.map(({ with: said }) => (said as { change: Record<string, number> }).change);
   expect(asked.every((change) => change["period_secs"] === change["order"])).toBe(true);
   expect(new Set(asked.map((change) => change["period_secs"])).size).toBe(100);
   expect(answers.map(({ changes }) => changes[0]?.to)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
@@ -171,7 +171,7 @@ test(`${mutatedCount.toLocaleString("en")} mutated requests: 2xx, 4xx or a close
   const random = seeded(20260725);
   const before = privateMiB();
   const statuses = new Map<string, number>();
-  served.face.asks.length = 0;
+  served.daemon.asks.length = 0;
   let accepted = 0;
   const worker = async (share: number): Promise<void> => {
     for (let count = 0; count < share; count++) {
@@ -189,7 +189,7 @@ test(`${mutatedCount.toLocaleString("en")} mutated requests: 2xx, 4xx or a close
   await Promise.all(Array.from({ length: 50 }, () => worker(mutatedCount / 50)));
   expect([...statuses.keys()].filter((status) => !["2", "4", "505", "closed"].includes(status))).toEqual([]);
   expect(statuses.get("4")).toBeGreaterThan(mutatedCount / 10);
-  expect(served.face.asks.length).toBeLessThanOrEqual(accepted);
+  expect(served.daemon.asks.length).toBeLessThanOrEqual(accepted);
   expect((await ask(served.path, "/v1/status")).status).toBe(200);
   expect(served.log.entries.filter(({ level }) => level === "error" || level === "critical")).toEqual([]);
   expect(privateMiB() - before).toBeLessThan(64);

@@ -29,13 +29,13 @@ describe("through a VMM's socket", () => {
       const stop = new AbortController();
       const events = callEvents(`hvsock://${path}:9469`, { signal: stop.signal });
       const first = events.next();
-      await until(() => served.face.events.heard);
-      served.face.emit({ event: "warning_cleared", key: "k" });
+      await until(() => served.daemon.events.heard);
+      served.daemon.emit({ event: "warning_cleared", key: "k" });
       expect((await first).value).toMatchObject({ event: "warning_cleared", key: "k" });
       const next = events.next();
       stop.abort();
       expect((await next).done).toBe(true);
-      await until(() => !served.face.events.heard);
+      await until(() => !served.daemon.events.heard);
     } finally {
       server.close();
     }

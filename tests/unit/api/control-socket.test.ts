@@ -5,7 +5,7 @@ import { call } from "../../../src/api/client.ts";
 import { ControlSocket } from "../../../src/api/control-socket.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { recordingLog } from "../../support/recording-log.ts";
-import { FakeFace } from "./fake-face.ts";
+import { FakeControl } from "./fake-control.ts";
 import { scratchDir, until } from "./served.ts";
 
 async function opened(folder = "") {
@@ -13,9 +13,9 @@ async function opened(folder = "") {
   const [first, second] = [join(dir.path, folder, "first.sock"), join(dir.path, "second.sock")];
   const log = recordingLog();
   const troubles: (string | null)[] = [];
-  const face = new FakeFace();
+  const daemon = new FakeControl();
   const trouble = (why: string | null): void => void troubles.push(why);
-  const socket = await ControlSocket.open(`unix://${first}`, { face, log, clock: systemClock, trouble });
+  const socket = await ControlSocket.open(`unix://${first}`, { daemon, log, clock: systemClock, trouble });
   return {
     first,
     second,

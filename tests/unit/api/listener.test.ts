@@ -8,7 +8,7 @@ import { serveSocket } from "../../../src/api/server.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { isFault, type Fault } from "../../../src/base/fault.ts";
 import { quietLog } from "../../../src/base/log.ts";
-import { FakeFace } from "./fake-face.ts";
+import { FakeControl } from "./fake-control.ts";
 import { scratchDir, serve } from "./served.ts";
 
 const modeOf = (path: string): string => (lstatSync(path).mode & 0o7777).toString(8);
@@ -187,7 +187,7 @@ describe("the file is always there", () => {
     expect(modeOf(served.path)).toBe("600");
     expect((await call(served.path, "health")).health).toBe("ok");
     expect(await served.server.ensurePresent()).toBe("present");
-    served.face.emit({ event: "stopped" });
+    served.daemon.emit({ event: "stopped" });
     let text = "";
     for (let chunks = 0; chunks < 10 && !text.includes("stopped"); chunks++) {
       text += Buffer.from((await reader.read()).value ?? []).toString();
@@ -227,7 +227,7 @@ describe("the file is always there", () => {
 describe("stop", () => {
   test("lets a request under way be answered", async () => {
     await using served = await serve();
-    served.face.runSecs = 0.2;
+    served.daemon.runSecs = 0.2;
     const report = call(served.path, "run", { body: { what: "memcg" } });
     await Bun.sleep(50);
     await served.server.stop();
@@ -237,7 +237,7 @@ describe("stop", () => {
 
   test("does not wait a second for one that takes longer, nor for readers of events", async () => {
     await using served = await serve();
-    served.face.runSecs = 10;
+    served.daemon.runSecs = 10;
     const report = call(served.path, "run", { body: { what: "memcg" } }).catch((error: unknown) => error);
     const events = await fetch("http://localhost/v1/events", { unix: served.path } as RequestInit);
     const start = performance.now();
@@ -245,7 +245,7 @@ describe("stop", () => {
     expect(performance.now() - start).toBeLessThan(900);
     expect(isFault(await report, "io")).toBe(true);
     expect(await events.text()).toBe("\n");
-    expect(served.face.events.heard).toBe(false);
+    expect(served.daemon.events.heard).toBe(false);
   });
 
   test("twice is once", async () => {
@@ -260,7 +260,7 @@ test("a path of the full length works", async () => {
   using dir = scratchDir();
   const path = join(dir.path, "s".repeat(107 - dir.path.length - 1));
   expect(path).toHaveLength(107);
-  const server = await serveSocket({ path, face: new FakeFace(), log: quietLog, clock: systemClock });
+  const server = await serveSocket({ path, daemon: new FakeControl(), log: quietLog, clock: systemClock });
   expect((await call(path, "health")).health).toBe("ok");
   await server.stop();
 });

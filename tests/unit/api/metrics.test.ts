@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { shownTargetsMax } from "../../../src/api/metric-samples.ts";
 import { metricList, metrics, metricsTable, MetricsText } from "../../../src/api/metrics.ts";
 import type { TargetStatus } from "../../../src/agent/status.ts";
-import { agentStatus, compactStatus, memcgStatus, target } from "./fake-face.ts";
+import { agentStatus, compactStatus, memcgStatus, target } from "./fake-control.ts";
 import { scratchDir } from "./served.ts";
 
 const mebi = 1024 * 1024;

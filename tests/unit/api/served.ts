@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { serveSocket, type SocketServer } from "../../../src/api/server.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { recordingLog } from "../../support/recording-log.ts";
-import { FakeFace } from "./fake-face.ts";
+import { FakeControl } from "./fake-control.ts";
 
 export interface Served extends AsyncDisposable {
   readonly dir: string;
   readonly path: string;
-  readonly face: FakeFace;
+  readonly daemon: FakeControl;
   readonly log: ReturnType<typeof recordingLog>;
   readonly server: SocketServer;
 }
@@ -24,13 +24,13 @@ export function scratchDir(): { path: string } & Disposable {
 export async function serve(): Promise<Served> {
   const dir = scratchDir();
   const path = join(dir.path, "run", "mem-agent.sock");
-  const face = new FakeFace();
+  const daemon = new FakeControl();
   const log = recordingLog();
-  const server = await serveSocket({ path, face, log, clock: systemClock });
+  const server = await serveSocket({ path, daemon, log, clock: systemClock });
   return {
     dir: dir.path,
     path,
-    face,
+    daemon,
     log,
     server,
     async [Symbol.asyncDispose]() {

@@ -9,8 +9,8 @@ beforeAll(async () => {
   served = await serve();
 });
 beforeEach(() => {
-  served.face.asks.length = 0;
-  served.face.fault = null;
+  served.daemon.asks.length = 0;
+  served.daemon.fault = null;
 });
 afterAll(() => served[Symbol.asyncDispose]());
 
@@ -55,7 +55,7 @@ describe("every route", () => {
         expect(asked.status).toBe(405);
         for (const allowed of methods) expect(asked.headers.get("allow")).toContain(allowed);
         if (method !== "HEAD") expect(asked.json).toMatchObject({ error: expect.stringContaining("it takes") });
-        expect(served.face.asks).toEqual([]);
+        expect(served.daemon.asks).toEqual([]);
       });
     }
   }
@@ -67,7 +67,7 @@ test("what was asked for reaches the daemon", async () => {
   await call(served.path, "logLevelSet", { body: { level: "debug" }, save: false });
   await call(served.path, "run", { body: { what: "memcg", dry_run: true } });
   await call(served.path, "run", { body: { what: "compact" } });
-  expect(served.face.asks).toEqual([
+  expect(served.daemon.asks).toEqual([
     { ask: "memcgSet", with: { change: { period_secs: 7 }, options: { save: true } } },
     { ask: "compactSet", with: { change: { period_secs: 8 }, options: { save: false } } },
     { ask: "logLevelSet", with: { level: "debug", options: { save: false } } },
@@ -131,7 +131,7 @@ describe("a request that is refused changes nothing and says why", () => {
       expect(asked.json).toEqual({ error: expect.any(String), problems: expect.any(Array) });
       expect((asked.json as { problems: unknown[] }).problems.length).toBeGreaterThan(0);
       expect(asked.headers.get("mem-agent-version")).toBe("1.2.3");
-      expect(served.face.asks).toEqual([]);
+      expect(served.daemon.asks).toEqual([]);
     });
   }
 
@@ -201,7 +201,7 @@ describe("a fault of the daemon", () => {
   ];
   for (const [fault, status, error] of rows) {
     test(`${status} for ${String(fault)}`, async () => {
-      served.face.fault = fault;
+      served.daemon.fault = fault;
       const asked = await ask(served.path, "/v1/run", { method: "POST", body: '{"what":"memcg"}' });
       expect(asked.status).toBe(status);
       expect(asked.json).toMatchObject({ error: expect.stringContaining(error) });
@@ -214,7 +214,7 @@ describe("a fault of the daemon", () => {
     expect(refused).toMatchObject({ kind: "invalid", status: 422, problems: ["period_secs: missing", "more"] });
   });
   test("is a plain Fault for the client where it cannot", async () => {
-    served.face.fault = new Fault("io", "cannot write: EIO");
+    served.daemon.fault = new Fault("io", "cannot write: EIO");
     const failed = await call(served.path, "reload").catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(Fault);
     expect(failed).not.toBeInstanceOf(Refused);
@@ -229,23 +229,23 @@ describe("events", () => {
     const reading = (async () => {
       for await (const line of callEvents(served.path, { signal: stop.signal })) lines.push(line);
     })();
-    await until(() => served.face.events.heard);
-    served.face.emit({ event: "warning_raised", key: "k", message: "a\nb" });
+    await until(() => served.daemon.events.heard);
+    served.daemon.emit({ event: "warning_raised", key: "k", message: "a\nb" });
     await until(() => lines.length === 1);
-    served.face.emit({ event: "warning_cleared", key: "k" });
+    served.daemon.emit({ event: "warning_cleared", key: "k" });
     await until(() => lines.length === 2);
     expect(lines[0]).toEqual({ time: "2026-01-02T03:04:05.000Z", event: "warning_raised", key: "k", message: "a\nb" });
     stop.abort();
     await reading;
-    await until(() => !served.face.events.heard);
+    await until(() => !served.daemon.events.heard);
   });
 
   test("are counted, not kept, for a reader that does not read", async () => {
     const response = await fetch("http://localhost/v1/events", { unix: served.path } as RequestInit);
-    await until(() => served.face.events.heard);
+    await until(() => served.daemon.events.heard);
     const message = "x".repeat(10_000);
     for (let count = 0; count < 5000; count++) {
-      served.face.emit({ event: "warning_raised", key: String(count), message });
+      served.daemon.emit({ event: "warning_raised", key: String(count), message });
       if (count % 100 === 0) await Bun.sleep(0);
     }
     // The reader wakes up: what was kept, then how much was lost.
@@ -262,11 +262,11 @@ describe("events", () => {
     expect(lost?.count).toBeGreaterThan(0);
     expect(got + (lost?.count ?? 0)).toBe(5000);
     await reader.cancel();
-    await until(() => !served.face.events.heard);
+    await until(() => !served.daemon.events.heard);
   });
 
   test("are refused to the 65th reader", async () => {
-    const unlisten = Array.from({ length: 64 }, () => served.face.events.on(() => {}));
+    const unlisten = Array.from({ length: 64 }, () => served.daemon.events.on(() => {}));
     try {
       expect((await ask(served.path, "/v1/events")).status).toBe(409);
     } finally {
@@ -281,14 +281,14 @@ test("events and runs outlast the time after which silence is closed", async () 
   const reading = (async () => {
     for await (const line of callEvents(served.path, { signal: stop.signal })) lines.push(line);
   })();
-  await until(() => served.face.events.heard);
-  served.face.runSecs = 14;
+  await until(() => served.daemon.events.heard);
+  served.daemon.runSecs = 14;
   try {
     expect((await call(served.path, "run", { body: { what: "memcg" } })).kind).toBe("memcg");
   } finally {
-    served.face.runSecs = 0;
+    served.daemon.runSecs = 0;
   }
-  served.face.emit({ event: "stopped" });
+  served.daemon.emit({ event: "stopped" });
   await until(() => lines.length === 1);
   stop.abort();
   await reading;

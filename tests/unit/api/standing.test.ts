@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { standingText } from "../../../src/api/run-daemon.ts";
-import { memcgStatus } from "./fake-face.ts";
+import { memcgStatus } from "./fake-control.ts";
 
 const memcg = memcgStatus();
 

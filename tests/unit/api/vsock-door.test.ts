@@ -10,7 +10,7 @@ import { type ControlSettings, defaultSettings } from "../../../src/config/schem
 import { addressFamilyUnix, bindAndListen, streamSocket } from "../../../src/system/libc.ts";
 import { cidOf, vsockAddress } from "../../../src/system/vsock.ts";
 import { recordingLog } from "../../support/recording-log.ts";
-import { FakeFace, memcgStatus, target } from "./fake-face.ts";
+import { FakeControl, memcgStatus, target } from "./fake-control.ts";
 import { ask, exchange, hold, scratchDir, until } from "./served.ts";
 
 /** Listens as vsock would, on a unix socket, where this machine has no vsock. */
@@ -27,7 +27,7 @@ interface Opened extends AsyncDisposable {
   readonly door: VsockDoor;
   readonly dir: string;
   readonly path: string;
-  readonly face: FakeFace;
+  readonly daemon: FakeControl;
   readonly control: ControlSettings;
   readonly news: DoorNews[];
   /** Who comes next. */
@@ -37,7 +37,7 @@ interface Opened extends AsyncDisposable {
 function open(control: Partial<ControlSettings> = {}): Opened {
   const dir = scratchDir();
   const path = join(dir.path, "vsock");
-  const face = new FakeFace();
+  const daemon = new FakeControl();
   const news: DoorNews[] = [];
   const settings: ControlSettings = {
     ...defaultSettings.control,
@@ -47,7 +47,7 @@ function open(control: Partial<ControlSettings> = {}): Opened {
   };
   const opened = { cid: 2 as number | null };
   const door = new VsockDoor({
-    face,
+    daemon,
     log: recordingLog(),
     clock: systemClock,
     news: (one) => news.push(one),
@@ -58,7 +58,7 @@ function open(control: Partial<ControlSettings> = {}): Opened {
     door,
     dir: dir.path,
     path: `${path}-9469`,
-    face,
+    daemon,
     control: settings,
     news,
     async [Symbol.asyncDispose]() {
@@ -84,9 +84,9 @@ describe("an address of the kernel", () => {
 describe("a peer that the settings name", () => {
   test("reads all that is read on the control socket", async () => {
     await using at = open();
-    expect((await call(at.path, "status")).version).toBe(at.face.version);
+    expect((await call(at.path, "status")).version).toBe(at.daemon.version);
     expect(await call(at.path, "metrics")).toContain("mem_agent_build_info");
-    expect(await call(at.path, "configShow")).toEqual([...at.face.configShow()]);
+    expect(await call(at.path, "configShow")).toEqual([...at.daemon.configShow()]);
     expect((await ask(at.path, "/healthz", { method: "HEAD" })).status).toBe(200);
     expect(at.news.at(-1)).toMatchObject({ listening: true, refused: 0, trouble: null });
   });
@@ -102,7 +102,7 @@ describe("a peer that the settings name", () => {
       }
     })();
     await until(() => {
-      at.face.events.emit({ event: "stopped" });
+      at.daemon.events.emit({ event: "stopped" });
       return heard.length > 0;
     });
     await listening;
@@ -116,7 +116,7 @@ describe("a peer that the settings name", () => {
       expect(refused).toBeInstanceOf(Refused);
       expect(String(refused)).toContain("vsock_write = true under [control]");
     }
-    expect(at.face.asks).toEqual([]);
+    expect(at.daemon.asks).toEqual([]);
   });
 
   test("changes what it likes with vsock_write, from the moment that it is set", async () => {
@@ -152,7 +152,7 @@ describe("what the settings say of the port", () => {
   test("is followed: another one, none, and one again", async () => {
     await using at = open();
     at.door.follow({ ...at.control, vsock: "vsock://:9470" });
-    expect((await call(at.path.replace("9469", "9470"), "status")).version).toBe(at.face.version);
+    expect((await call(at.path.replace("9469", "9470"), "status")).version).toBe(at.daemon.version);
     expect(await call(at.path, "status").catch(() => "gone")).toBe("gone");
     at.door.follow({ ...at.control, vsock: null });
     expect(at.news.at(-1)).toMatchObject({ listening: false, trouble: null });
@@ -164,7 +164,7 @@ describe("what the settings say of the port", () => {
     const news: DoorNews[] = [];
     let there = false;
     const door = new VsockDoor({
-      face: new FakeFace(),
+      daemon: new FakeControl(),
       log: recordingLog(),
       clock: systemClock,
       news: (one) => news.push(one),
@@ -229,7 +229,7 @@ describe("abuse", () => {
       const said = await exchange(at.path, Buffer.concat([Buffer.from(head), body]), 5000);
       expect(said === "" || said.startsWith("HTTP/1.1 413 ")).toBe(true);
     }
-    expect(at.face.asks).toEqual([]);
+    expect(at.daemon.asks).toEqual([]);
     await until(() => descriptors() <= before + 4);
     expect((await call(at.path, "health")).health).toBe("ok");
   }, 20_000);
@@ -243,7 +243,7 @@ describe("abuse", () => {
 
   test("an answer of megabytes reaches a slow reader whole", async () => {
     const many = memcgStatus(Array.from({ length: 4000 }, (_, index) => target(`/many/${index}`)));
-    at.face.memcgStatus = () => many;
+    at.daemon.memcgStatus = () => many;
     const client = await hold(at.path, "GET /v1/memcg HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let said = "";
     client.on("data", (chunk) => {

@@ -5,7 +5,7 @@ import { foldMinutes, renderHistory } from "../../../src/cli/screens/history.ts"
 import { plainTerminal } from "../../../src/cli/screens/terminal.ts";
 import { sinceSecs } from "../../../src/cli/verbs/history.ts";
 import { endReasons } from "../../../src/core/reason.ts";
-import { historyStatus, memcgStatus, target } from "../api/fake-face.ts";
+import { historyStatus, memcgStatus, target } from "../api/fake-control.ts";
 
 const wet = { dry_run: false };
 

@@ -9,7 +9,7 @@ import { plainTerminal } from "../../../src/cli/screens/terminal.ts";
 import { textWidth } from "../../../src/cli/screens/text.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import type { AgentStatus } from "../../../src/agent/status.ts";
-import { agentStatus } from "../api/fake-face.ts";
+import { agentStatus } from "../api/fake-control.ts";
 
 const guest = (address: string, label: string | null = null) => ({ address, label });
 

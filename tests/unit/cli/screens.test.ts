@@ -6,17 +6,17 @@ import { renderStatus } from "../../../src/cli/screens/status.ts";
 import { plainTerminal, type Terminal, terminalOf } from "../../../src/cli/screens/terminal.ts";
 import { textWidth } from "../../../src/cli/screens/text.ts";
 import { FakeDaemon, targets } from "../../cli/fake-daemon.ts";
-import { compactReport, compactStatus, memcgReport, memcgStatus, target } from "../api/fake-face.ts";
+import { compactReport, compactStatus, memcgReport, memcgStatus, target } from "../api/fake-control.ts";
 
 const nowMs = Date.parse("2026-01-02T04:00:00Z");
 const everything = { path: null, sort: "path", top: null } as const;
 
 function screens(terminal: Terminal, wrongFile: boolean): Record<string, string[]> {
-  const face = new FakeDaemon();
-  face.wrongFile = wrongFile;
+  const daemon = new FakeDaemon();
+  daemon.wrongFile = wrongFile;
   const coldByAge = [{ age_secs: 600, bytes: 2 ** 30 }];
   return {
-    status: renderStatus({ status: face.status(), memcg: face.memcgStatus(), nowMs }, terminal),
+    status: renderStatus({ status: daemon.status(), memcg: daemon.memcgStatus(), nowMs }, terminal),
     memcg: renderMemcgStatus(memcgStatus(targets), everything, { long: false }, terminal),
     // Where each target has many lines its path is never cut.
     long: renderMemcgStatus(memcgStatus(targets.slice(3)), everything, { long: true }, terminal),

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { textWidth } from "../../../src/cli/screens/text.ts";
 import { afterKey, firstView, keysOf, renderWatch, type WatchView } from "../../../src/cli/screens/watch.ts";
 import { FakeDaemon } from "../../cli/fake-daemon.ts";
-import { historyStatus, memcgStatus, target } from "../api/fake-face.ts";
+import { historyStatus, memcgStatus, target } from "../api/fake-control.ts";
 
 const nowMs = Date.parse("2026-01-02T04:00:00Z");
 
@@ -19,9 +19,9 @@ function screen(
   view: Partial<WatchView> = {},
   wrongFile = false,
 ): string[] {
-  const face = new FakeDaemon();
-  face.wrongFile = wrongFile;
-  const watched = { status: face.status(), memcg: manyTargets(count), history: historyStatus(), unanswered: null };
+  const daemon = new FakeDaemon();
+  daemon.wrongFile = wrongFile;
+  const watched = { status: daemon.status(), memcg: manyTargets(count), history: historyStatus(), unanswered: null };
   return renderWatch(watched, { ...firstView, ...view }, nowMs, { columns, rows, colour: true });
 }
 
@@ -69,8 +69,8 @@ test("in the past there are charts with a mark and the runs until then, and no t
 });
 
 test("a question that went unanswered stands below", () => {
-  const face = new FakeDaemon();
-  const watched = { status: face.status(), memcg: null, history: null, unanswered: "cannot reach mem-agent" };
+  const daemon = new FakeDaemon();
+  const watched = { status: daemon.status(), memcg: null, history: null, unanswered: "cannot reach mem-agent" };
   const lines = renderWatch(watched, firstView, nowMs, { columns: 80, rows: 24, colour: false });
   expect(lines.at(-1)).toBe("cannot reach mem-agent");
 });

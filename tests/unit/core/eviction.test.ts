@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import {
   batchPagesAtStart,
   chooseSwappiness,
-  idleLooksMax,
+  idleScansMax,
   judgeProgress,
-  mayLook,
+  mayScan,
   nextBatchPages,
   planEviction,
   splitFreed,
@@ -193,7 +193,7 @@ describe("judgeProgress", () => {
     coldPages: 900,
     oldestSeq: 7,
     seq: 7,
-    idleLooks: 0,
+    idleScans: 0,
     leftPages: 500,
     wrote: true,
   };
@@ -202,26 +202,26 @@ describe("judgeProgress", () => {
     readonly change: Partial<Progress>;
     readonly decision: ProgressDecision;
   }[] = [
-    { name: "some went", change: {}, decision: { do: "go_on", idleLooks: 0 } },
-    { name: "some went after a look without", change: { idleLooks: 1 }, decision: { do: "go_on", idleLooks: 0 } },
+    { name: "some went", change: {}, decision: { do: "go_on", idleScans: 0 } },
+    { name: "some went after a look without", change: { idleScans: 1 }, decision: { do: "go_on", idleScans: 0 } },
     { name: "all went", change: { coldPages: 0 }, decision: { do: "end", why: "nothing_cold" } },
     { name: "the generation is gone", change: { oldestSeq: 8 }, decision: { do: "end", why: "nothing_cold" } },
     { name: "as many went as were to", change: { leftPages: 0 }, decision: { do: "end", why: "amount_done" } },
-    { name: "none went, once", change: { coldPages: 1_000 }, decision: { do: "go_on", idleLooks: 1 } },
+    { name: "none went, once", change: { coldPages: 1_000 }, decision: { do: "go_on", idleScans: 1 } },
     {
       name: "none went, twice",
-      change: { coldPages: 1_000, idleLooks: 1 },
+      change: { coldPages: 1_000, idleScans: 1 },
       decision: { do: "end", why: "no_progress" },
     },
     {
       name: "more are cold than before, twice",
-      change: { coldPages: 1_100, idleLooks: 1 },
+      change: { coldPages: 1_100, idleScans: 1 },
       decision: { do: "end", why: "no_progress" },
     },
     {
       name: "none went, but none were asked for",
-      change: { coldPages: 1_000, idleLooks: 1, wrote: false },
-      decision: { do: "go_on", idleLooks: 1 },
+      change: { coldPages: 1_000, idleScans: 1, wrote: false },
+      decision: { do: "go_on", idleScans: 1 },
     },
   ];
 
@@ -230,7 +230,7 @@ describe("judgeProgress", () => {
   });
 
   test("idle looks are bounded", () => {
-    expect(idleLooksMax).toBe(2);
+    expect(idleScansMax).toBe(2);
   });
 });
 
@@ -248,6 +248,6 @@ describe("splitFreed", () => {
 });
 
 test("looks take a twentieth of the time at most", () => {
-  expect(mayLook(200, 10)).toBe(true);
-  expect(mayLook(199, 10)).toBe(false);
+  expect(mayScan(200, 10)).toBe(true);
+  expect(mayScan(199, 10)).toBe(false);
 });

@@ -36,7 +36,7 @@ const anon = (pages: number): readonly Generation[] =>
 const limits: GivebackLimits = {
   minAgeMs: 0,
   leftMs: 2000,
-  lookMs: 5,
+  scanMs: 5,
   turnMs: 20,
   leftPages: null,
   swapFreePages: 0,

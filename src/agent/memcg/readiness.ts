@@ -1,9 +1,9 @@
 /**
- * Gets everything ready that memcg runs need, keeps it for as long as it works, and decides when to change the way that
- * memory is evicted.
+ * Opens what memcg runs need, keeps it for as long as it works, and decides when to change the way that memory is
+ * evicted.
  *
  * lru_gen is switched on, and debugfs mounted, when somebody asks for it: at the start, when memcg is enabled, when the
- * backend is chosen. Switched off later it is somebody else's decision: it is told and waited for. With `auto` the runs go
+ * backend is chosen. Switched off later it is somebody else's decision: the agent reports it and waits. With `auto` the runs go
  * on through memory.reclaim once it stayed off for a while, and return to lru_gen when that is on again.
  */
 import type { Clock } from "../../base/clock.ts";
@@ -24,9 +24,9 @@ import { Pace } from "./evict.ts";
 import { FreedCounter } from "./freed.ts";
 import { PressureReader } from "./pressure.ts";
 import { refaultSourceOf } from "../../core/refault.ts";
-import { RefaultKeeper } from "./refaults.ts";
+import { RefaultAccounts } from "./refaults.ts";
 import type { MemcgRegistry } from "./registry.ts";
-import type { MemcgMachinery } from "./run.ts";
+import type { MemcgTools } from "./run.ts";
 import { MemoryReclaimBackend } from "./memory-reclaim.ts";
 import { meetPrerequisites } from "../doctor/prerequisites.ts";
 import type { BackendName } from "../status.ts";
@@ -34,7 +34,7 @@ import type { BackendName } from "../status.ts";
 /** Runs in a row that find lru_gen off before `auto` goes on without it: who only tries something switches it back. */
 export const offRunsMax = 3;
 
-export interface MachineryOptions {
+export interface ReadinessOptions {
   readonly root: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -45,26 +45,26 @@ export interface MachineryOptions {
   readonly openLruGen: (root: string) => LruGenFile;
 }
 
-export class MachineryKeeper {
-  readonly #options: MachineryOptions;
+export class Readiness {
+  readonly #options: ReadinessOptions;
   readonly #pace = new Pace();
-  #machinery: MemcgMachinery | null = null;
+  #tools: MemcgTools | null = null;
   /** What was mounted there when the tree was found. */
   #mount: string | null = null;
   #why = "not started";
   #wanted: Settings["memcg"]["backend"] | null = null;
-  #mayMend = true;
+  #maySetUp = true;
   /** Runs that found lru_gen off after it had been in use; null while nobody misses it. */
   #offRuns: number | null = null;
   #lastBackend: BackendName | null = null;
   #mask: number | null = null;
 
-  constructor(options: MachineryOptions) {
+  constructor(options: ReadinessOptions) {
     this.#options = options;
   }
 
-  get current(): MemcgMachinery | null {
-    return this.#machinery;
+  get current(): MemcgTools | null {
+    return this.#tools;
   }
 
   /** Mask of lru_gen/enabled when it was last read; null before, and where there is none. */
@@ -72,10 +72,10 @@ export class MachineryKeeper {
     return this.#mask;
   }
 
-  /** Whether the tree that the machinery was made for is still mounted: without it every cgroup seems to be gone. */
+  /** Whether the tree that the tools was made for is still mounted: without it every cgroup seems to be gone. */
   get mounted(): boolean {
-    if (this.#machinery === null) return false;
-    return cgroupMountIdentity(this.#options.root, this.#machinery.tree) === this.#mount;
+    if (this.#tools === null) return false;
+    return cgroupMountIdentity(this.#options.root, this.#tools.tree) === this.#mount;
   }
 
   /** Why the backend was taken, in one line. */
@@ -84,33 +84,33 @@ export class MachineryKeeper {
   }
 
   /** Somebody wants memcg to run: what the machine lacks may be fixed once more. */
-  allowMending(): void {
-    this.#mayMend = true;
+  allowSetup(): void {
+    this.#maySetUp = true;
   }
 
   /**
    * What a run needs under these settings. Faults: `missing` with one problem for each prerequisite, or while lru_gen is
    * switched off and waited for; those of opening lru_gen.
    */
-  ready(settings: Settings): MemcgMachinery {
+  ready(settings: Settings): MemcgTools {
     const { backend } = settings.memcg;
     if (this.#wanted !== backend) {
       this.#wanted = backend;
-      this.allowMending();
+      this.allowSetup();
     }
-    if (this.#mayMend) {
+    if (this.#maySetUp) {
       this.#offRuns = null;
       this.close();
     }
-    if (this.#machinery !== null && !this.mounted) this.#leaveMount(this.#machinery.tree.memoryMount);
-    if (backend !== "memory_reclaim") this.#heedSwitch(backend);
-    this.#machinery ??= this.#open(settings);
-    return this.#machinery;
+    if (this.#tools !== null && !this.mounted) this.#leaveMount(this.#tools.tree.memoryMount);
+    if (backend !== "memory_reclaim") this.#followSwitch(backend);
+    this.#tools ??= this.#open(settings);
+    return this.#tools;
   }
 
   close(): void {
-    this.#machinery?.backend[Symbol.dispose]();
-    this.#machinery = null;
+    this.#tools?.backend[Symbol.dispose]();
+    this.#tools = null;
   }
 
   /** Another mount of the tree is as good; without any the start of the run says so, until there is one again. */
@@ -120,15 +120,15 @@ export class MachineryKeeper {
   }
 
   /** Somebody may have switched lru_gen off since, or on again: it is theirs to do, and ours to notice. */
-  #heedSwitch(wanted: "auto" | "lru_gen"): void {
-    const name = this.#machinery?.backend.name ?? null;
+  #followSwitch(wanted: "auto" | "lru_gen"): void {
+    const name = this.#tools?.backend.name ?? null;
     if (name !== "lru_gen" && this.#offRuns === null) return;
     this.#mask = readEnabled(this.#options.root);
     if (isLruGenOn(this.#mask)) {
       if (this.#offRuns === null) return;
       this.#offRuns = null;
       // It was switched on to be used: debugfs, should it have gone meanwhile, is mounted again.
-      this.allowMending();
+      this.allowSetup();
       this.close();
       // The kernel sorted all pages again, and not by age.
       this.#options.registry.restart();
@@ -145,13 +145,13 @@ export class MachineryKeeper {
     );
   }
 
-  #open(settings: Settings): MemcgMachinery {
+  #open(settings: Settings): MemcgTools {
     const { root, clock, log, events, registry } = this.#options;
     const { cgroups: _, ...memcg } = settings.memcg;
     const needs = { memcg: { ...memcg, disabled: false }, compact: settings.compact };
-    const fixing = this.#mayMend ? "fix" : "look";
+    const fixing = this.#maySetUp ? "fix" : "look";
     // Once: what could not be fixed is not tried and logged in each period.
-    this.#mayMend = false;
+    this.#maySetUp = false;
     const { choice, facts } = meetPrerequisites(root, needs, log, fixing);
     const tree = readCgroupTree(root);
     this.#mount = cgroupMountIdentity(root, tree);
@@ -159,9 +159,9 @@ export class MachineryKeeper {
     this.#mask = facts.lruGenMask;
     const lruGenOn = facts.lruGenMask !== null && isLruGenOn(facts.lruGenMask);
     const source = refaultSourceOf(readKernelRelease(root), lruGenOn);
-    const refaults = new RefaultKeeper(root, tree, pageBytes, source, () => clock.monotonicMs());
+    const refaults = new RefaultAccounts(root, tree, pageBytes, source, () => clock.monotonicMs());
     const backend = this.#openBackend(choice.backend, tree, pageBytes);
-    this.#tell(backend.name, choice);
+    this.#noteBackend(backend.name, choice);
     return {
       root,
       tree,
@@ -188,7 +188,7 @@ export class MachineryKeeper {
       : new MemoryReclaimBackend({ root, tree, pageBytes, registry, clock });
   }
 
-  #tell(name: BackendName, choice: BackendChoice): void {
+  #noteBackend(name: BackendName, choice: BackendChoice): void {
     this.#why =
       this.#offRuns === null ? choice.why : "lru_gen was switched off while it was in use; memory.reclaim is there";
     if (this.#lastBackend === name) return;

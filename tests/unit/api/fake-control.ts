@@ -1,7 +1,7 @@
 /** A daemon that only remembers: enough for the socket to be tried without a kernel. */
 import { Events, type AgentEvent } from "../../../src/agent/events.ts";
 import type { GivebackRequest } from "../../../src/agent/giveback.ts";
-import type { ChangeAnswer, DaemonFace, PauseAnswer } from "../../../src/agent/face.ts";
+import type { ChangeAnswer, DaemonControl, PauseAnswer } from "../../../src/agent/control.ts";
 import type {
   AgentStatus,
   CompactRunReport,
@@ -243,7 +243,7 @@ export interface Ask {
   readonly with: unknown;
 }
 
-export class FakeFace implements DaemonFace {
+export class FakeControl implements DaemonControl {
   readonly version = "1.2.3";
   /** Everything that was asked of it, in order. */
   readonly asks: Ask[] = [];

@@ -1,7 +1,4 @@
-/**
- * What the socket, the commands and other programs may ask of a running agent. The daemon is one implementation
- * (with a file and an origin for each value), the library's MemAgent the other's core.
- */
+/** What the routes ask of a running daemon. Tests have a fake one. */
 import type { SettingInForce } from "../config/in-force.ts";
 import type { TimedEvent } from "./events.ts";
 import type { AgentStatus, CompactStatus, GivebackReport, HistoryStatus, MemcgStatus, RunReport } from "./status.ts";
@@ -22,7 +19,7 @@ export interface PauseAnswer {
   readonly paused_until: string | null;
 }
 
-export interface DaemonFace {
+export interface DaemonControl {
   readonly version: string;
   /** As in `status`; reads nothing, so that it can be asked every second. */
   health(): AgentStatus["health"];
