@@ -103,8 +103,10 @@ async function refusals(guest: Guest): Promise<void> {
   const second = await guest.run(insideSystemd("mem-agent serve --addr /run/other.sock"));
   expect(second.status).toBe(1);
   expect(second.stderr).toMatch(/as process \d+ \(mem-agent\.service\).*systemctl stop mem-agent\.service$/m);
-  await guest.sh("rm /run/mem-agent.sock");
+  // A daemon that runs would have it back within a second.
+  await guest.sh(`${systemctl("kill -s STOP mem-agent")} && rm /run/mem-agent.sock`);
   const ask = await guest.run(insideSystemd("mem-agent status"));
+  await guest.sh(systemctl("kill -s CONT mem-agent"));
   expect(ask.status).toBe(3);
   expect(ask.stderr).toContain('start it with "systemctl restart mem-agent"');
   await guest.sh(systemctl("restart mem-agent"));
