@@ -59,8 +59,10 @@ describe("a week of other jobs: with read(), cgroups that end, memory that is sh
   const rows = simulateJobs(otherJobs, weekMs);
   console.log(jobsTable(rows, weekMs));
 
-  test("85 % of the best for as much that came back", () => {
-    expect(sumOf(rows, "now", weekMs).bestShare).toBeGreaterThanOrEqual(0.84);
+  test("more of the best for as much that came back than with 0.1; a point below the goal of 85 %", () => {
+    const { bestShare } = sumOf(rows, "now", weekMs);
+    console.log(`${(100 * bestShare).toFixed(1)} % of the best; goal 85 % ${bestShare >= 0.85 ? "met" : "missed"}`);
+    expect(bestShare).toBeGreaterThanOrEqual(0.84);
     expect(sumOf(rows, "now", weekMs).bestShare).toBeGreaterThan(sumOf(rows, "0.1", weekMs).bestShare);
   });
 
