@@ -86,7 +86,7 @@ async function throughItsLife(guest: Guest): Promise<void> {
   await untilActive(guest);
   expect(await serviceProperty(guest, "MainPID")).not.toBe(pid);
   expect(await guest.sh("/usr/bin/dpkg-query -W -f '${Version}' mem-agent")).toBe(newVersion);
-  expect(await guest.sh("mem-agent config show")).toMatch(/period_secs +345 +.*file/);
+  expect(await guest.sh("mem-agent config show")).toMatch(/period_secs\t345\tfile/);
   // The daemon runs the new file: the old one, replaced, would be named as deleted.
   const running = "readlink /proc/$(systemctl show --value -p MainPID mem-agent)/exe";
   expect((await guest.sh(insideSystemd(`sh -c '${running}'`))).trim()).toBe("/usr/bin/mem-agent");
