@@ -11,7 +11,7 @@ const treeMiB = (files * fileKiB) / 1024;
 const cgroups = "/sys/fs/cgroup";
 
 guestTest(
-  "the cache of a build that ended is with the host after minutes, and the build runs again",
+  "half the cache of a build that ended is with the host after minutes, more after a compaction, and the build runs again",
   { memoryMiB: 1024, diskMiB: 500, timeoutMs: 540_000, on: "6.12" },
   async (guest) => {
     await guest.sh(
@@ -26,25 +26,28 @@ guestTest(
     await build(guest);
     const endedMs = systemClock.monotonicMs();
     const heldMiB = guest.hostMiB();
-    const given = (share: number): Promise<number> =>
-      guest.until(
-        async () => {
-          await Promise.resolve();
-          return guest.hostMiB() <= heldMiB - share * treeMiB ? (systemClock.monotonicMs() - endedMs) / 1000 : null;
-        },
-        { deadlineMs: 300_000, what: `${share * 100} % of the build's cache with the host`, intervalMs: 1000 },
-      );
-    const halfSecs = await given(0.5);
-    const mostSecs = await given(0.8);
+    const halfSecs = await guest.until(
+      async () => {
+        await Promise.resolve();
+        return guest.hostMiB() <= heldMiB - treeMiB / 2 ? (systemClock.monotonicMs() - endedMs) / 1000 : null;
+      },
+      { deadlineMs: 300_000, what: "half of the build's cache with the host", intervalMs: 1000 },
+    );
+    // The rest is free in blocks that are too small to be reported: by itself the agent compacts every ten minutes.
+    await agent.run("compact");
+    await guest.sh("sleep 10");
+    const givenMiB = heldMiB - guest.hostMiB();
     const againSecs = await build(guest);
     // Other guests run beside this one: without the cache it takes as long as it takes by now.
     await guest.sh("echo 3 >/proc/sys/vm/drop_caches");
     const coldNowSecs = await build(guest);
     console.log(
       `${guest.kernel}: a build that read ${treeMiB} MiB and ended: half with the host after ${halfSecs.toFixed(0)} s, ` +
-        `four fifths after ${mostSecs.toFixed(0)} s; the same build takes ${hotSecs.toFixed(1)} s with its cache, ` +
+        `${givenMiB.toFixed(0)} MiB after a compaction; the same build takes ${hotSecs.toFixed(1)} s with its cache, ` +
         `${coldSecs.toFixed(1)} and ${coldNowSecs.toFixed(1)} s without, ${againSecs.toFixed(1)} s again`,
     );
+    // What the command that asks for it brings into the page cache, up to 30 MiB, counts against it.
+    expect(givenMiB).toBeGreaterThan(0.6 * treeMiB);
     // No slower than without any cache: what else it needs is still there.
     expect(againSecs).toBeLessThan(2 * Math.max(coldSecs, coldNowSecs) + 1);
     expect(await agent.stop()).toBe(0);

@@ -39,7 +39,7 @@ const explained: readonly RegExp[] = [
   / info +(mounted debugfs|switched lru_gen on)/,
   / error +settings file refused .*nonsense/,
   / warn +settings file refused, the settings in force stay: .*nonsense/,
-  / warn +the settings file \S+ is gone, /,
+  / warn +the settings file \S+ is gone; /,
   / debug /,
 ];
 
