@@ -29,10 +29,8 @@ const lines: readonly [line: string, explained: boolean][] = [
   ["2026-11-22T22:31:03.148Z info     setting changed key=memcg.swap", true],
   ['2026-11-22T22:31:03.148Z error    settings file refused problem="swap = nonsense"', true],
   ['2026-11-22T22:31:03.148Z error    settings file refused problem="something else"', false],
-  [
-    "2026-11-22T22:31:03.148Z warn     the settings file /etc/soak.toml is gone, and what it said holds no longer",
-    true,
-  ],
+  ["2026-11-22T22:31:03.148Z warn     the settings file /etc/soak.toml is gone; what it said no longer applies", true],
+  ["2026-11-22T22:31:03.148Z info     no settings file file=/etc/soak.toml changes=0", true],
   ["2026-11-22T22:31:03.148Z warn     target failed path=/a", false],
   ["TypeError: undefined is not an object", false],
 ];

@@ -35,7 +35,7 @@ export function stolenPages(vmstat: string): number {
 
 /** Every line that the agent may log in a soak: what it is there for, and what the soak does to it on purpose. */
 const explained: readonly RegExp[] = [
-  / info +(started|first eviction|nothing is evicted|stopping|memcg run|compaction|setting changed|settings file (read|gone)|cold memory is found by|over: )/,
+  / info +(started|first eviction|nothing is evicted|stopping|memcg run|compaction|setting changed|settings file (read|gone)|no settings file|cold memory is found by|over: )/,
   / info +(mounted debugfs|switched lru_gen on)/,
   / error +settings file refused .*nonsense/,
   / warn +settings file refused, the settings in force stay: .*nonsense/,
