@@ -124,7 +124,7 @@ async function writes(guest: Guest): Promise<void> {
       what: "a change through the door",
     },
   );
-  expect(await guest.sh(`mem-agent config show --addr ${address}`)).toMatch(/memcg\.swap +true +socket/);
+  expect(await guest.sh(`mem-agent config show --addr ${address}`)).toMatch(/memcg\.swap\ttrue\tsocket/);
 }
 
 async function moves(guest: Guest): Promise<void> {
