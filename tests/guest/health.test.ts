@@ -1,6 +1,6 @@
 /** An agent that runs and does harm says so: what it evicted is read again as a whole. */
 import { expect } from "bun:test";
-import { agentFiles, coldCache, firstKernel, GuestAgent, joining } from "./harness/agent.ts";
+import { agentFiles, coldCache, GuestAgent, joining } from "./harness/agent.ts";
 import { guestTest } from "./harness/guest-test.ts";
 
 const cacheMiB = 160;
@@ -8,7 +8,8 @@ const mib = 2 ** 20;
 
 guestTest(
   "most of what was evicted comes back: a warning, and health says so",
-  { memoryMiB: 768, diskMiB: 300, kernels: firstKernel },
+  // 6.1 hardly counts what comes back.
+  { memoryMiB: 768, diskMiB: 300, on: "6.12" },
   async (guest) => {
     await coldCache(guest, "job", cacheMiB);
     await using agent = await GuestAgent.serve(
