@@ -35,9 +35,9 @@ const quietSecs = 6;
 const settleSecsMax = 60;
 /** The host's memory counts as settled when it did not fall by more than this for so long. */
 const settledMiB = 8;
-const settledSecs = 7;
+const settledSecs = 12;
 
-const serveFlags = `--memcg-period-secs ${periodSecs} --memcg-spread-percent 0`;
+const serveFlags = `--memcg-period-secs ${periodSecs} --memcg-spread-percent 0 --compact-period-secs ${2 * periodSecs}`;
 
 const root = join(import.meta.dir, "../..");
 const screen = new Screen();
@@ -109,9 +109,9 @@ class Scene {
     return await work;
   }
 
-  /** True once the host's memory falls no more. */
-  hasSettled(): boolean {
-    const recent = this.samples.filter(({ atSecs }) => atSecs > this.atSecs - settledSecs);
+  /** True once the host's memory falls no more, `sinceSecs` being when it could begin to fall. */
+  hasSettled(sinceSecs: number): boolean {
+    const recent = this.samples.filter(({ atSecs }) => atSecs > Math.max(sinceSecs, this.atSecs - settledSecs));
     const values = recent.map((sample) => sample.hostMiB);
     const span = (recent.at(-1)?.atSecs ?? 0) - (recent[0]?.atSecs ?? 0);
     return span > settledSecs * 0.8 && Math.max(...values) - Math.min(...values) < settledMiB;
@@ -175,7 +175,8 @@ async function play(guest: Guest): Promise<void> {
   const withAgent = Math.max(hostBefore, (await scene.sample()).hostMiB);
 
   await scene.watch(settleSecsMax, (sample) => sample.idleMiB < idleMiB * 0.1);
-  await scene.watch(settleSecsMax, () => scene.hasSettled());
+  const evictedSecs = scene.atSecs;
+  await scene.watch(settleSecsMax, () => scene.hasSettled(evictedSecs));
   const after = await scene.sample();
   const hostAfter = hostOf(scene.samples.slice(-4));
   const ended = await readFelt(guest, hot, scene.atSecs);

@@ -3,7 +3,7 @@
  *
  *     bun tests/guest/pictures.ts        after a build
  *
- * Writes dist/pictures/*.svg; those of the manual are copies in src/manual.
+ * Writes dist/pictures/*.svg; those of the manual are copies, src/manual/screen-*.svg.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ async function play(guest: Guest): Promise<void> {
   await guest.sh(`mkdir -p /data/system.slice ${slice} && echo +memory >${slice}/cgroup.subtree_control`);
   await coldCache(guest, "system.slice/web.service", 300);
   await coldCache(guest, "system.slice/docker-3f9c21b07a4e88d6e5f.scope", 60);
-  await hotCache(guest, "system.slice/db.service", 80);
+  const database = await hotCache(guest, "system.slice/db.service", 80);
   const startMs = performance.now();
   await using agent = await GuestAgent.serve(guest, "--log-level info");
   await until(startMs, 6);
@@ -80,6 +80,8 @@ async function play(guest: Guest): Promise<void> {
   await guest.until(async () => (await agent.status()).health === "warning", { deadlineMs: 20_000, what: "a warning" });
   now = await seen(agent);
   show("status, a wrong file", (on) => renderStatus(now, on));
+  // This kernel panicked twice where lru_gen was switched off under a reader.
+  await database.kill("KILL");
   await guest.sh("rm /etc/mem-agent.toml; echo n >/sys/kernel/mm/lru_gen/enabled; mem-agent run memcg || true");
   now = await seen(agent);
   show("status, lru_gen switched off", (on) => renderStatus(now, on));
