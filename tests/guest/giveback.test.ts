@@ -101,8 +101,8 @@ async function beforeSnapshot(guest: Guest, way: "giveback" | "script"): Promise
       `p99 ${quantile(passesAfter, 0.99)}, longest ${quantile(passesAfter, 1)} ms of ${passesAfter.length}; ` +
       `read from the disk in the minute after: ${((await readMiB(guest)) - readBefore).toFixed(0)} MiB`,
   );
-  // How much goes in 2 s depends on what else the machine does that emulates this one.
-  expect(after).toBeLessThan(before);
+  // Alone on the machine more than 400 of 600 are with the host; beside another such guest stall ended it with 243.
+  expect(before - after).toBeGreaterThan(coldMiB / 4);
   expect(await agent.stop()).toBe(0);
 }
 
